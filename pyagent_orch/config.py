@@ -1,0 +1,94 @@
+"""The settings of an installation: `PYAGENT_ORCH_*`, read when asked, never at import.
+
+One layer above the models. Knows no Redis and no Celery.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pyagent_orch.exceptions import ConfigurationError
+
+ENV_PREFIX = "PYAGENT_ORCH_"
+
+
+class Settings(BaseModel):
+    """What an orchestrator, a worker and a beat agree on.
+
+    Frozen; safe to share between threads and processes. Every field can be set
+    by an environment variable: `redis_url` by `PYAGENT_ORCH_REDIS_URL`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    redis_url: str | None = Field(default=None, repr=False)
+    """`redis://`, `rediss://`, `redis+socket://` or `sentinel://`; None: the embedded server."""
+    namespace: str = Field(default="default", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """Two namespaces on one Redis never see each other."""
+    agents: tuple[str, ...] = ()
+    """Modules that a worker imports at start, for the agents that they register."""
+    model: str | None = None
+    """The model of agents that name none, such as `openai:gpt-5`; None: the offline model."""
+    queue: str = Field(default="agents", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """The queue of tasks that name none."""
+    record_ttl_seconds: int = Field(default=7 * 86_400, ge=1)
+    """How long finished records, outputs and Celery results stay; seconds."""
+    events_max_length: int = Field(default=100_000, ge=1_000)
+    """How many events the stream keeps, about."""
+    lease_seconds: float = Field(default=10.0, ge=1.0)
+    """A worker that has not renewed its lease for so long is lost; seconds."""
+    heartbeat_seconds: float = Field(default=1.0, ge=0.1)
+    """How often a worker renews its lease, looks for cancels and pushes what is due; seconds."""
+    max_worker_losses: int = Field(default=3, ge=1)
+    """A task that so many workers died with is FAILED."""
+    concurrency: int = Field(default=8, ge=1)
+    """Threads of the in-process worker of the embedded mode."""
+    connect_timeout_seconds: float = Field(default=2.0, gt=0)
+    """How long to try to reach Redis; seconds."""
+    socket_timeout_seconds: float = Field(default=4.0, gt=0)
+    """How long to wait for an answer of Redis; seconds."""
+    signals: Literal["rare", "all", "none"] = "rare"
+    """Which of Celery's signals become events: all, none, or those that are not sent per task."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+        """Read the settings from the environment.
+
+        Args:
+            environ: maps names to values; the process environment by default.
+            overrides: fields that win over the environment; None counts as not given.
+
+        Raises:
+            ConfigurationError: a variable has a value that does not fit, or no such field exists.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, object] = {}
+        for field in cls.model_fields:
+            raw = environ.get(ENV_PREFIX + field.upper())
+            if raw is not None and raw.strip():
+                values[field] = _split(raw) if field == "agents" else raw
+        values |= {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            field = str(first["loc"][0])
+            # The value itself is left out: it may be a URL with a password.
+            raise ConfigurationError(
+                f"{ENV_PREFIX}{field.upper()} ({field})", first["msg"]
+            ) from None
+
+
+def _split(raw: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def state_directory(state_file: str | Path) -> Path:
+    """The directory of the private server that belongs to a state file."""
+    path = Path(state_file).expanduser().resolve()
+    return path.with_name(path.name + ".d")

@@ -1,0 +1,114 @@
+"""The Celery app: every setting that matters, each with its reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+
+from pyagent_orch.config import Settings
+from pyagent_orch.engine.keeper import KeeperStep
+from pyagent_orch.engine.run import register_run_task
+from pyagent_orch.engine.runtime import Runtime
+from pyagent_orch.engine.signals import connect_signals
+from pyagent_orch.exceptions import ConfigurationError
+from pyagent_orch.store import Address, parse_address
+from pyagent_orch.store.keys import Keys
+
+TRANSPORT = "pyagent_orch.engine.transport:Transport"
+
+
+def create_app(settings: Settings | None = None, *, address: Address | None = None) -> Celery:
+    """Build the Celery app of an installation; opens no connection.
+
+    Args:
+        settings: the installation's settings; from the environment when not given.
+        address: where Redis is, when `settings.redis_url` does not say so (embedded mode).
+
+    Raises:
+        ConfigurationError: neither names a Redis.
+    """
+    settings = settings or Settings.from_env()
+    if address is None:
+        if settings.redis_url is None:
+            raise ConfigurationError(
+                "PYAGENT_ORCH_REDIS_URL",
+                "a worker, beat or client of a fleet needs the URL of its Redis, "
+                "such as redis://localhost:6379/0",
+            )
+        address = parse_address(settings.redis_url)
+    app = Celery("pyagent_orch", set_as_current=False)
+    app.conf.update(_configuration(settings, address))
+    register_run_task(app)
+    app.pyagent_orch = Runtime(app, settings, address)
+    app.steps["worker"].add(KeeperStep)
+    connect_signals(app)
+    return app
+
+
+def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
+    keys = Keys(settings.namespace)
+    sockets = {
+        # Without these a call on a frozen Redis hangs for ever.
+        "socket_timeout": settings.socket_timeout_seconds,
+        "socket_connect_timeout": settings.connect_timeout_seconds,
+        "socket_keepalive": True,
+    }
+    return {
+        "broker_url": address.broker_url,
+        "broker_transport": TRANSPORT,
+        "result_backend": address.broker_url,
+        "broker_transport_options": {
+            # The record is the truth and a message is a hint: safety does not rest on
+            # kombu's emulation of acknowledgements, which loses messages on kill -9, runs
+            # again what takes longer than its time-out, and costs two thirds of the throughput.
+            "ack_emulation": False,
+            # One list for each priority; the default's four steps make 3, 4 and 5 one.
+            "priority_steps": list(range(10)),
+            "global_keyprefix": keys.celery_prefix,
+            "rejected_key": keys.prefix.removeprefix(keys.celery_prefix) + "rejected",
+            **sockets,
+        },
+        "result_backend_transport_options": {
+            "global_keyprefix": keys.celery_prefix,
+            "retry_policy": {"timeout": 5.0},
+        },
+        "redis_socket_timeout": settings.socket_timeout_seconds,
+        "redis_socket_connect_timeout": settings.connect_timeout_seconds,
+        "redis_socket_keepalive": True,
+        # Celery's results live as long as our records do.
+        "result_expires": settings.record_ttl_seconds,
+        # Nothing executable is in a message.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "task_default_queue": settings.queue,
+        "task_default_exchange": settings.queue,
+        "task_default_routing_key": settings.queue,
+        # No more messages than the pool can run: what waits in a worker's memory knows
+        # no priority, and has to be given back when the worker goes.
+        "worker_prefetch_multiplier": 1,
+        "task_acks_late": True,
+        # The record decides about a second run, not the transport.
+        "task_reject_on_worker_lost": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # A worker that starts before its Redis, or outlives it, goes on trying.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_retry": True,
+        "broker_connection_max_retries": None,
+        # Task events cost 40 % of the throughput; `-E` switches them on.
+        "worker_send_task_events": False,
+        "task_send_sent_event": False,
+        # Nobody limits rates per worker here, and without this each task asks.
+        "worker_disable_rate_limits": True,
+        "enable_utc": True,
+        "timezone": "UTC",
+        # The acts write results; Celery's own write would be a second one.
+        "task_ignore_result": False,
+        "task_store_errors_even_if_ignored": False,
+        "worker_hijack_root_logger": True,
+        # An agent's prints are its own business.
+        "worker_redirect_stdouts": False,
+        "worker_proc_alive_timeout": 30.0,
+        "beat_max_loop_interval": 1,
+    }

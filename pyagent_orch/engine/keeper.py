@@ -1,0 +1,200 @@
+"""The keeper: a thread in each worker that renews its lease and puts things right.
+
+One act every heartbeat. It holds the worker's lease, pushes delayed tasks that
+are due, finds work of dead workers (the act does that for the whole fleet),
+stops runs that were cancelled, and gives back runs whose pool process died.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import socket
+import threading
+from typing import Any
+from uuid import uuid4
+
+import redis
+from celery import Celery, bootsteps
+from celery.worker import state as worker_state
+
+from pyagent_orch.agents import cancel_run, registered_agents
+from pyagent_orch.engine.attempts import end_attempt
+from pyagent_orch.engine.runtime import Runtime, runtime_of
+from pyagent_orch.exceptions import TaskTimeoutError
+from pyagent_orch.models.values import to_json
+from pyagent_orch.store import Store
+
+logger = logging.getLogger(__name__)
+
+STOP_TIMEOUT = 5.0
+"""Seconds that a stop waits for the last act."""
+
+
+class Keeper:
+    """Keeps one worker's lease from `start` to `stop`.
+
+    Args:
+        runtime: the engine's state of the worker's app.
+        pool: Celery's pool of the worker.
+        info: what the worker says of itself.
+    """
+
+    def __init__(self, runtime: Runtime, pool: Any, info: dict[str, Any]) -> None:
+        self._runtime, self._pool = runtime, pool
+        self._info = to_json(info)
+        self._stopping = threading.Event()
+        self._orphans: set[str] = set()
+        self._timed_out: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._keep, name="pyagent-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the lease and give back what the worker holds. Idempotent."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_TIMEOUT)
+
+    def note_time_limit(self, task_id: str, timeout: float) -> None:
+        """Remember that Celery's hard time limit ended this task's process; from any thread."""
+        self._timed_out[task_id] = timeout
+
+    # --- the thread -----------------------------------------------------------------
+
+    def _keep(self) -> None:
+        interval = self._runtime.settings.heartbeat_seconds
+        # A store of its own: the pool forks while this thread holds connections.
+        store = self._runtime.new_store()
+        wait, away = 0.0, False
+        try:
+            while not self._stopping.wait(wait):
+                try:
+                    wait = min(interval, self._beat(store) or interval)
+                    if away:
+                        logger.warning("Redis is back; the lease is renewed")
+                    away = False
+                except (redis.exceptions.RedisError, OSError) as error:
+                    if not away:
+                        logger.warning("Heartbeat failed, trying on: %s", error)
+                    away, wait = True, interval
+            self._leave(store)
+        finally:
+            store.close()
+
+    def _beat(self, store: Store) -> float | None:
+        runtime = self._runtime
+        here = _ids_in_hand()
+        pulse = store.fleet.heartbeat(runtime.lease_id, runtime.worker_name, self._info, here)
+        for task_id in pulse.cancelled:
+            self._stop_run(task_id)
+        self._give_up_orphans(store, set(pulse.running) - set(here) - set(_ids_in_hand()))
+        return pulse.next_due
+
+    def _leave(self, store: Store) -> None:
+        runtime = self._runtime
+        try:
+            given_back = store.fleet.leave(runtime.lease_id, runtime.worker_name, _ids_in_hand())
+            if given_back:
+                logger.warning("Stopped with %d tasks running; they went back", given_back)
+        except (redis.exceptions.RedisError, OSError) as error:
+            logger.warning("Could not end the lease (%s); it runs out by itself", error)
+
+    def _stop_run(self, task_id: str) -> None:
+        if cancel_run(task_id):
+            return
+        request = worker_state.requests.get(task_id)
+        pid = getattr(request, "worker_pid", None)
+        if request in worker_state.active_requests and pid and pid != os.getpid():
+            self._pool.terminate_job(pid)
+
+    def _give_up_orphans(self, store: Store, orphans: set[str]) -> None:
+        """Give back what the record says we run and we do not: its pool process died.
+
+        Only what is missing twice in a row: between the record's move and
+        Celery's own note of it lies a moment.
+        """
+        runtime = self._runtime
+        for task_id in orphans & self._orphans:
+            timeout = self._timed_out.pop(task_id, None)
+            if timeout is None:
+                logger.warning("The process that ran task %s died", task_id)
+                store.runs.release(
+                    task_id, "", runtime.lease_id, runtime.worker_name, lost=True
+                )
+            elif (claim := store.records.running_claim(task_id)) is not None:
+                error = TaskTimeoutError(task_id, f"its process was ended after {timeout} s")
+                end_attempt(store.runs, claim, runtime.lease_id, error)
+        self._orphans = orphans - self._orphans
+
+
+def _ids_in_hand() -> list[str]:
+    """Ids of the messages that this worker has taken and not dealt with."""
+    while True:
+        try:
+            return list(worker_state.requests)
+        except RuntimeError:
+            # Another thread changed it while it was read; nothing to wait for.
+            continue
+
+
+class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+    """Runs the keeper while the worker runs (a Celery bootstep).
+
+    It outlasts the step's own stop: a warm shutdown waits for running tasks
+    after that, and they need their lease until `worker_shutdown` (see signals).
+    """
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        runtime = runtime_of(worker.app)
+        runtime.prepare()
+        runtime.worker_name = worker.hostname
+        runtime.lease_id = f"{worker.hostname}:{uuid4().hex[:12]}"
+        runtime.interruptible = _pool_name(worker) == "prefork"
+
+    def start(self, worker: Any) -> None:
+        """Start the keeper; the pool exists by now."""
+        runtime = runtime_of(worker.app)
+        runtime.keeper = Keeper(runtime, worker.pool, describe_worker(worker))
+        runtime.keeper.start()
+
+    def terminate(self, worker: Any) -> None:
+        """Cold shutdown: hand everything back before the pool is torn down."""
+        stop_keeper(worker.app)
+
+
+def stop_keeper(app: Celery) -> None:
+    """Stop the app's keeper, if it has one."""
+    runtime = runtime_of(app)
+    keeper, runtime.keeper = runtime.keeper, None
+    if keeper is not None:
+        keeper.stop()
+
+
+def describe_worker(worker: Any) -> dict[str, Any]:
+    """What a worker says of itself to people and to `doctor`."""
+    from importlib.metadata import version
+
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "pool": _pool_name(worker),
+        "concurrency": worker.concurrency,
+        "queues": sorted(worker.app.amqp.queues.consume_from),
+        "agents": sorted(registered_agents()),
+        "python": platform.python_version(),
+        "celery": version("celery"),
+        "version": version("pyagent-orch"),
+    }
+
+
+def _pool_name(worker: Any) -> str:
+    module = str(worker.pool_cls.__module__)
+    return {"thread": "threads"}.get(name := module.rpartition(".")[2], name)

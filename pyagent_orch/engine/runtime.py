@@ -1,0 +1,72 @@
+"""What the engine knows in one process: the store, and the worker that it is part of."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from celery import Celery
+
+from pyagent_orch.config import Settings
+from pyagent_orch.engine.message import build_message_template
+from pyagent_orch.store import Address, MessageTemplate, Store
+
+if TYPE_CHECKING:
+    from pyagent_orch.engine.keeper import Keeper
+
+KOMBU_SEPARATOR = "\x06\x16"
+"""What kombu's Redis transport puts between a queue's name and a priority (`Channel.sep`)."""
+
+
+class Runtime:
+    """The engine's state of one app, `app.pyagent_orch`.
+
+    Lives as long as the app. Inherited over a fork: the store is then opened
+    anew, the lease stays that of the worker that forked.
+    """
+
+    def __init__(self, app: Celery, settings: Settings, address: Address) -> None:
+        self.app, self.settings, self.address = app, settings, address
+        self.lease_id = ""
+        """The lease of the worker in this process; empty where there is none."""
+        self.worker_name = ""
+        self.interruptible = False
+        """Whether Celery's soft time limit reaches the thread that runs a task (prefork)."""
+        self.keeper: Keeper | None = None
+        self._message: MessageTemplate | None = None
+        self._store: tuple[int, Store] | None = None
+
+    def prepare(self) -> None:
+        """Make what the children of a fork need, so that each does not make it again."""
+        if self._message is None:
+            self._message = build_message_template(self.app)
+
+    @property
+    def store(self) -> Store:
+        """The store; one for each process."""
+        pid = os.getpid()
+        found = self._store
+        if found is not None and found[0] == pid:
+            return found[1]
+        # Two threads that come here at once make two stores; the last one stays, no harm.
+        self._store = (pid, self.new_store())
+        return self._store[1]
+
+    def new_store(self) -> Store:
+        """A store of its own for a thread that must not share; its caller closes it."""
+        self.prepare()
+        if self._message is None:  # pragma: no cover - prepare() has just made it
+            raise AssertionError
+        return Store(self.address, self.settings, self._message, KOMBU_SEPARATOR)
+
+    def close(self) -> None:
+        """Close this process's store. Idempotent."""
+        found, self._store = self._store, None
+        if found is not None and found[0] == os.getpid():
+            found[1].close()
+
+
+def runtime_of(app: Celery) -> Runtime:
+    """The runtime of an app made by `create_app`."""
+    runtime: Runtime = app.pyagent_orch
+    return runtime

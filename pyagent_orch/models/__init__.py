@@ -1,0 +1,1 @@
+"""What is sent, stored and shown: pydantic models without I/O."""

@@ -1,0 +1,43 @@
+"""What happened, as the stream tells it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from pydantic import BaseModel, ConfigDict
+
+from pyagent_orch.models.values import JSONValue
+
+
+class Event(BaseModel):
+    """One entry of a namespace's event stream.
+
+    Frozen; the same in every process that reads it. Types are
+    `noun.past_participle`: `task.completed`, `worker.online`, or the name of a
+    custom event.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    """The stream's own id; grows with time, and is what `events(since=...)` takes."""
+    type: str
+    subject: str = ""
+    """The id of the task, workflow, job or worker that it is about; empty for custom events."""
+    data: dict[str, JSONValue] | JSONValue = None
+    """What else is known, such as `attempt`, `worker` and `error`; a custom event's data."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was written, by Redis' clock."""
+        return datetime.fromtimestamp(int(self.id.partition("-")[0]) / 1000, tz=UTC)
+
+    @property
+    def noun(self) -> str:
+        """What it is about: `task`, `workflow`, `job`, `worker`, or a custom name's first part."""
+        return self.type.partition(".")[0]
+
+    def matches(self, pattern: str) -> bool:
+        """Whether the type fits a pattern such as `task.*`."""
+        return pattern == self.type or fnmatchcase(self.type, pattern)

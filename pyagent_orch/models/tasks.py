@@ -1,0 +1,328 @@
+"""The task: what a user builds, submits and then watches.
+
+A `Task` holds what it was built with and, once submitted, a view of its record.
+It does no I/O of its own: a submitted one asks its `TaskHome`, the orchestrator.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import uuid4
+
+from pyagent_orch.exceptions import (
+    InvalidTaskError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskOutcomeError,
+    TaskSkippedError,
+    TaskTimeoutError,
+)
+from pyagent_orch.models.records import TaskError, TaskRecord
+from pyagent_orch.models.references import traced_output
+from pyagent_orch.models.retry import RetryPolicy
+from pyagent_orch.models.usage import Usage
+from pyagent_orch.models.values import JSONValue
+from pyagent_orch.states import TaskStatus
+
+HIGHEST_PRIORITY, LOWEST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
+ID_PATTERN = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")
+_QUEUE_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class TaskHome(Protocol):
+    """What a live task asks of the orchestrator that it belongs to."""
+
+    def refresh(self, task: Task) -> None:
+        """Bring the task's record up to date."""
+
+    def wait_for(self, task: Task, timeout: float | None) -> None:
+        """Block until the task is final; raise `TaskTimeoutError` after `timeout` seconds."""
+
+    async def await_for(self, task: Task) -> None:
+        """Wait until the task is final without blocking the event loop."""
+
+    def cancel(self, task_id: str) -> bool:
+        """Cancel a task; False when it was final already."""
+
+
+class Task:
+    """A unit of work for an agent.
+
+    Built by the user and given to `Orchestrator.submit`, or made by it. After
+    that it is live: `status`, `output` and the rest follow the record. Safe to
+    share between threads; lives as long as somebody holds it.
+
+    Args:
+        agent: an `Agent`, a registered callable or its name; in the embedded mode any callable.
+        input: JSON, or what `inputs` can trace: a template, a lambda, a function of the outputs.
+        id: unique in the namespace; made up when not given. Letters, digits and `_.:@-`.
+        name: for people, and for `dependencies`; the agent's name when not given.
+        status: only `PENDING`; there so that a task can be written out in full.
+        priority: 1 (highest) to 10.
+        metadata: JSON that stays with the task.
+        timeout: seconds that one attempt may take, > 0; None: no limit.
+        retry: a policy, or the number of attempts in all.
+        queue: the Celery queue; the installation's default when not given.
+        key: idempotency key: a second submit with the same key returns this task.
+        delay: seconds before it may start, >= 0.
+        callback: called once with the task when it is final, in the submitting process.
+
+    Raises:
+        InvalidTaskError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        agent: object = None,
+        input: object = None,  # noqa: A002 - the public contract's name
+        *,
+        id: str | None = None,  # noqa: A002 - the public contract's name
+        name: str | None = None,
+        status: TaskStatus = TaskStatus.PENDING,
+        priority: int = DEFAULT_PRIORITY,
+        metadata: Mapping[str, JSONValue] | None = None,
+        timeout: float | None = None,
+        retry: RetryPolicy | int | None = None,
+        queue: str | None = None,
+        key: str | None = None,
+        delay: float = 0.0,
+        callback: Callable[[Task], object] | None = None,
+    ) -> None:
+        self.agent = agent
+        self.input = input
+        self.id = id if id is not None else str(uuid4())
+        self.name = name if name is not None else _name_of(agent, self.id)
+        self.priority = priority
+        self.metadata: Mapping[str, JSONValue] = dict(metadata or {})
+        self.timeout = timeout
+        self.retry = _policy(self.name, retry)
+        self.queue = queue
+        self.key = key
+        self.delay = delay
+        self.callback = callback
+        self._home: TaskHome | None = None
+        self._record: TaskRecord | None = None
+        self._check(status)
+
+    def _check(self, status: TaskStatus) -> None:
+        if not isinstance(self.id, str) or not ID_PATTERN.fullmatch(self.id):
+            raise InvalidTaskError(
+                str(self.id)[:200], "an id is 1 to 200 letters, digits and '_.:@-'"
+            )
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise InvalidTaskError(self.id, "a name is a text that is not empty")
+        priority = self.priority
+        if (
+            isinstance(priority, bool)
+            or not isinstance(priority, int)
+            or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY
+        ):
+            raise InvalidTaskError(
+                self.name, f"priority {priority!r} is not a whole number from 1 (highest) to 10"
+            )
+        if self.timeout is not None and not self.timeout > 0:
+            raise InvalidTaskError(
+                self.name, f"timeout {self.timeout!r} is not a number of seconds > 0"
+            )
+        if not self.delay >= 0:
+            raise InvalidTaskError(
+                self.name, f"delay {self.delay!r} is not a number of seconds >= 0"
+            )
+        if self.queue is not None and not _QUEUE_PATTERN.fullmatch(self.queue):
+            raise InvalidTaskError(
+                self.name, f"queue {self.queue!r} is not 1 to 64 letters, digits and '_.-'"
+            )
+        if TaskStatus(status) is not TaskStatus.PENDING:
+            raise InvalidTaskError(
+                self.name, f"a task is built PENDING, not {TaskStatus(status).name}"
+            )
+
+    # --- the record -----------------------------------------------------------------
+
+    def attach(self, home: TaskHome | None, record: TaskRecord) -> None:
+        """Make the task live; called by its orchestrator."""
+        self._home, self._record = home, record
+
+    def update(self, record: TaskRecord) -> None:
+        """Take a newer record, unless a final one is there; called by its orchestrator."""
+        if self._record is None or not self._record.status.is_final or record.status.is_final:
+            self._record = record
+
+    @property
+    def record(self) -> TaskRecord | None:
+        """The record as last seen, without a look at Redis; None before the submit."""
+        return self._record
+
+    def _fresh(self) -> TaskRecord | None:
+        record = self._record
+        if record is not None and not record.status.is_final and self._home is not None:
+            self._home.refresh(self)
+        return self._record
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has been submitted."""
+        return self._record is not None
+
+    @property
+    def status(self) -> TaskStatus:
+        """The current state."""
+        record = self._fresh()
+        return record.status if record else TaskStatus.PENDING
+
+    @property
+    def output(self) -> Any:
+        """The recorded output; None until there is one.
+
+        While an input is traced (see `inputs`), a reference to the output to come.
+        """
+        reference = traced_output(self.id, self.name)
+        if reference is not None:
+            return reference
+        record = self._fresh()
+        return record.output if record else None
+
+    @property
+    def error(self) -> str | None:
+        """Why the last attempt failed, or why the task was cancelled or skipped."""
+        record = self._fresh()
+        return str(record.error) if record and record.error else None
+
+    @property
+    def error_details(self) -> TaskError | None:
+        """The error with its class name and the worker's traceback."""
+        record = self._fresh()
+        return record.error if record else None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was recorded; UTC."""
+        return self._record.created_at if self._record else None
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it was first started; UTC."""
+        record = self._fresh()
+        return record.started_at if record else None
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When it became final, in whichever state; UTC."""
+        record = self._fresh()
+        return record.completed_at if record else None
+
+    @property
+    def attempts(self) -> int:
+        """How often it was started; waits for a rate limit do not count."""
+        record = self._fresh()
+        return record.attempts if record else 0
+
+    @property
+    def worker(self) -> str | None:
+        """The name of the worker that ran it last."""
+        record = self._fresh()
+        return record.worker if record else None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the model calls of the recorded answer cost."""
+        record = self._fresh()
+        return record.usage if record else None
+
+    # --- waiting --------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> Task:
+        """Block until the task is final, in whichever state.
+
+        Args:
+            timeout: seconds; None: as long as it takes.
+
+        Raises:
+            TaskTimeoutError: it is not final by then; it goes on running.
+        """
+        self._submitted().wait_for(self, timeout)
+        return self
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the output.
+
+        Raises:
+            TaskFailedError: the task failed.
+            TaskCancelledError: it was cancelled.
+            TaskSkippedError: it was skipped.
+            TaskTimeoutError: it timed out, or is not final after `timeout` seconds.
+        """
+        self.wait(timeout)
+        return self._outcome()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for the output without blocking the event loop; raises what `result` raises."""
+        yield from self._submitted().await_for(self).__await__()
+        return self._outcome()
+
+    def cancel(self) -> bool:
+        """Cancel the task, also while it runs; False when it was final already."""
+        return self._submitted().cancel(self.id)
+
+    def _submitted(self) -> TaskHome:
+        if self._home is None:
+            raise InvalidTaskError(self.name, "it has not been submitted yet")
+        return self._home
+
+    def _outcome(self) -> Any:
+        record = self._record
+        if record is None or record.status is TaskStatus.COMPLETED:
+            return record.output if record else None
+        reason = str(record.error) if record.error else ""
+        raise _outcome_error(record)(self.id, reason)
+
+    # --- for people -------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        record = self._record
+        status = record.status if record else TaskStatus.PENDING
+        text = f"{self.name} [{self.id}] {status.name}"
+        if record is None:
+            return text + " (not submitted)"
+        if record.status is TaskStatus.COMPLETED:
+            shown = record.output if isinstance(record.output, str) else repr(record.output)
+            text += f": {shown if len(shown) <= 80 else shown[:77] + '...'}"
+        elif record.error:
+            text += f": {record.error}"
+        return text
+
+    def __repr__(self) -> str:
+        status = self._record.status if self._record else TaskStatus.PENDING
+        return f"<Task {self.name!r} id={self.id} {status.name}>"
+
+
+def _outcome_error(record: TaskRecord) -> type[TaskOutcomeError]:
+    if record.status is TaskStatus.CANCELLED:
+        return TaskCancelledError
+    if record.status is TaskStatus.SKIPPED:
+        return TaskSkippedError
+    if record.error is not None and record.error.type == TaskTimeoutError.__name__:
+        return TaskTimeoutError
+    return TaskFailedError
+
+
+def _name_of(agent: object, task_id: str) -> str:
+    if isinstance(agent, str):
+        return agent
+    name = getattr(agent, "name", None) or getattr(agent, "__name__", None)
+    if isinstance(name, str) and name and name != "<lambda>":
+        return name
+    return f"task-{task_id[:8]}"
+
+
+def _policy(name: str, retry: RetryPolicy | int | None) -> RetryPolicy | None:
+    if retry is None or isinstance(retry, RetryPolicy):
+        return retry
+    if isinstance(retry, bool) or not isinstance(retry, int) or not 1 <= retry <= 1000:  # noqa: PLR2004
+        raise InvalidTaskError(
+            name, f"retry {retry!r} is neither a RetryPolicy nor a number of attempts from 1 to 1000"
+        )
+    return RetryPolicy(max_attempts=retry)

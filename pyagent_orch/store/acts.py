@@ -1,0 +1,130 @@
+"""The Lua acts: loading, and calling by hash.
+
+An act is one file in `scripts/`, put behind `lib.lua`, the constants, and the
+function `message` that fills in a Celery message. It is called by its hash; a
+server that does not know it (restarted, or failed over) is taught it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import redis
+
+MESSAGE_FIELDS = ("id", "shadow", "preview", "priority", "queue", "limits", "tag")
+"""What a message differs in; in this order they are the arguments of Lua's `message`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTemplate:
+    """A Celery message with gaps, as the transport would put it on a queue.
+
+    Made by the engine, which knows Celery. `text` is the JSON envelope, in which
+    `@@field@@` stands for each of `MESSAGE_FIELDS`: `id`, `limits` and `priority`
+    bare, `tag` inside quotes, the others as JSON strings with their quotes.
+    """
+
+    text: str
+
+    def as_lua(self) -> str:
+        """The Lua function that makes one message: one concatenation, no parsing."""
+        pieces = re.split(r"@@(\w+)@@", self.text)
+        parts = [
+            piece if index % 2 else _long_string(piece)
+            for index, piece in enumerate(pieces)
+            if piece
+        ]
+        return f"local function message({', '.join(MESSAGE_FIELDS)}) return {'..'.join(parts)} end\n"
+
+
+def _long_string(text: str) -> str:
+    """Quote a text for Lua so that nothing in it is special."""
+    return f"[==[{text}]==]"
+
+
+@dataclass(frozen=True, slots=True)
+class ActConstants:
+    """The numbers that all acts of an installation share. Times are milliseconds."""
+
+    message: MessageTemplate
+    record_ttl: int
+    events_max_length: int
+    lease: int
+    sweep: int
+    suspect: int
+    max_worker_losses: int
+    hard_limit_grace_seconds: int
+    separator: str
+    """What kombu puts between a queue's name and a priority."""
+
+    def as_lua(self) -> str:
+        """The constants as Lua source."""
+        separator = "".join(f"\\{ord(char)}" for char in self.separator)
+        return (
+            f"local RECORD_TTL, EVENTS_MAX_LENGTH = {self.record_ttl}, {self.events_max_length}\n"
+            f"local LEASE_MS, SWEEP_MS, SUSPECT_MS = {self.lease}, {self.sweep}, {self.suspect}\n"
+            f"local MAX_WORKER_LOSSES = {self.max_worker_losses}\n"
+            f"local HARD_LIMIT_GRACE = {self.hard_limit_grace_seconds}\n"
+            f"local SEPARATOR = '{separator}'\n"
+            f"local FIELDS = {{{', '.join(repr(field) for field in CLAIM_FIELDS)}}}\n"
+            + self.message.as_lua()
+        )
+
+
+CLAIM_FIELDS = (
+    "name",
+    "input",
+    "attempts",
+    "failures",
+    "deferrals",
+    "retry",
+    "timeout",
+    "metadata",
+    "key",
+)
+"""The fields of a record that a claim returns, in this order."""
+
+
+@cache
+def _source(name: str) -> str:
+    return files("pyagent_orch.store").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+
+
+class Acts:
+    """The acts, bound to a client and the keys of a namespace. Safe to share between threads."""
+
+    def __init__(
+        self, client: redis.Redis, keys: tuple[str, str], constants: ActConstants
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._head = constants.as_lua() + _source("lib")
+        self._loaded: dict[str, tuple[str, str]] = {}
+
+    def _script(self, name: str) -> tuple[str, str]:
+        script = self._loaded.get(name)
+        if script is None:
+            source = self._head + _source(name)
+            digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+            script = self._loaded[name] = (source, digest)
+        return script
+
+    def run(self, name: str, args: Sequence[str | int]) -> Any:
+        """Run one act; one round trip.
+
+        Args:
+            name: the file's name without its ending, such as `claim_v1`.
+            args: its ARGV.
+        """
+        source, digest = self._script(name)
+        try:
+            return self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)
+        except redis.exceptions.NoScriptError:
+            self._client.script_load(source)
+            return self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)

@@ -1,0 +1,113 @@
+"""Connections to Redis: addresses, time-outs, and errors that name no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from pyagent_orch.exceptions import ConfigurationError, OrchestratorConnectionError
+
+SCHEMES = ("redis", "rediss", "unix", "redis+socket")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where Redis is, in the words of both libraries. The repr holds no password."""
+
+    label: str
+    """Host and port, or the socket's path: for people."""
+    _client_url: str
+    _broker_url: str
+
+    @property
+    def client_url(self) -> str:
+        """For redis-py. May hold a password."""
+        return self._client_url
+
+    @property
+    def broker_url(self) -> str:
+        """For kombu and Celery. May hold a password."""
+        return self._broker_url
+
+    def __repr__(self) -> str:
+        return f"Address({self.label!r})"
+
+
+def parse_address(url: str) -> Address:
+    """Read a Redis URL.
+
+    Args:
+        url: `redis://[user:password@]host[:port][/db]`, `rediss://...` for TLS,
+            `unix:///path?db=0` or `redis+socket:///path?virtual_host=0`.
+
+    Raises:
+        ConfigurationError: it is none of these; the text does not show the URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES:
+        raise ConfigurationError(
+            "redis_url",
+            f"scheme {parts.scheme or '(none)'!r} is not one of {', '.join(SCHEMES)}; "
+            "for example redis://localhost:6379/0",
+        )
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if parts.scheme in ("unix", "redis+socket"):
+        if not parts.path:
+            raise ConfigurationError("redis_url", "a socket URL needs a path: unix:///run/redis.sock")
+        db = query.pop("virtual_host", query.pop("db", "0"))
+        credentials, at, _ = parts.netloc.rpartition("@")
+        client = f"unix://{credentials}{at}{parts.path}?{urlencode({'db': db, **query})}"
+        broker = (
+            f"redis+socket://{credentials}{at}{parts.path}?"
+            f"{urlencode({'virtual_host': db, **query})}"
+        )
+        return Address(parts.path, client, broker)
+    try:
+        port = parts.port or 6379
+    except ValueError:
+        raise ConfigurationError("redis_url", "its port is no number from 1 to 65535") from None
+    database = parts.path.strip("/")
+    if database and not database.isdigit():
+        raise ConfigurationError("redis_url", f"its database {database!r} is no number")
+    return Address(f"{parts.hostname or 'localhost'}:{port}", url, url)
+
+
+def connect(address: Address, *, connect_timeout: float, socket_timeout: float) -> redis.Redis:
+    """Make a client; no connection is opened yet.
+
+    The client is safe to share between threads, and after a fork each process
+    opens its own connections. One lost connection is mended at once; what takes
+    longer is the caller's decision, so that a submit never hangs.
+    """
+    return redis.Redis.from_url(
+        address.client_url,
+        decode_responses=True,
+        socket_connect_timeout=connect_timeout,
+        socket_timeout=socket_timeout,
+        socket_keepalive=not address.client_url.startswith("unix"),
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
+        health_check_interval=30,
+    )
+
+
+@contextmanager
+def named_errors(label: str) -> Iterator[None]:
+    """Turn the library's connection errors into ours, which name the place and no secret."""
+    try:
+        yield
+    except redis.exceptions.AuthenticationError as error:
+        raise OrchestratorConnectionError(label, f"it refuses the login ({error})") from None
+    except redis.exceptions.TimeoutError as error:
+        raise OrchestratorConnectionError(label, f"no answer in time ({error})") from None
+    except (redis.exceptions.ConnectionError, OSError) as error:
+        raise OrchestratorConnectionError(label, str(error) or type(error).__name__) from None
+    except redis.exceptions.ResponseError as error:
+        if str(error).startswith(("OOM", "READONLY", "NOPERM", "MISCONF", "NOREPLICAS")):
+            raise OrchestratorConnectionError(label, f"it refuses: {error}") from None
+        raise

@@ -1,0 +1,72 @@
+"""Workers and their leases, and how long the queues are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis
+
+from pyagent_orch.models.values import JSONValue
+from pyagent_orch.store.acts import Acts
+from pyagent_orch.store.clock import now_iso
+from pyagent_orch.store.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a heartbeat brought back."""
+
+    next_due: float | None
+    """Seconds until the next delayed task; None when there is none."""
+    cancelled: tuple[str, ...]
+    """Ids of tasks that this worker runs and should stop."""
+    running: tuple[str, ...]
+    """Ids of tasks that, by their records, this worker runs."""
+
+
+class Fleet:
+    """Calls about workers. Safe to share between threads."""
+
+    def __init__(self, client: redis.Redis, acts: Acts, keys: Keys) -> None:
+        self._client, self._acts, self._keys = client, acts, keys
+
+    def heartbeat(self, lease_id: str, name: str, info: str, held: Sequence[str]) -> Pulse:
+        """Renew a worker's lease and do what is due for the fleet.
+
+        Args:
+            lease_id: unique for each start of a worker.
+            name: Celery's node name.
+            info: what the worker is, JSON.
+            held: ids of tasks taken from queues and not started.
+        """
+        reply = self._acts.run("heartbeat_v1", [lease_id, name, info, now_iso(), len(held), *held])
+        return Pulse(int(reply[0]) / 1000 if reply[0] else None, tuple(reply[1]), tuple(reply[2]))
+
+    def leave(self, lease_id: str, name: str, held: Sequence[str]) -> int:
+        """End a worker's lease and give back what it holds.
+
+        Returns:
+            How many running tasks went back to their queues.
+        """
+        return int(self._acts.run("leave_v1", [lease_id, name, *held]))
+
+    def workers(self) -> dict[str, dict[str, JSONValue]]:
+        """The workers that hold a lease: name to what they say of themselves."""
+        leases = [str(lease) for lease in self._client.zrange(self._keys.workers, 0, -1)]
+        pipe = self._client.pipeline(transaction=False)
+        for lease in leases:
+            pipe.hmget(self._keys.worker(lease), "name", "info")
+        return {name: json.loads(info) for name, info in pipe.execute() if name}
+
+    def known_agents(self) -> frozenset[str] | None:
+        """Names of the agents that living workers have registered; None without any worker."""
+        workers = self.workers().values()
+        if not workers:
+            return None
+        names: set[str] = set()
+        for worker in workers:
+            agents = worker.get("agents")
+            names.update(map(str, agents if isinstance(agents, list) else ()))
+        return frozenset(names)

@@ -1,0 +1,63 @@
+"""The names of the keys in Redis.
+
+`pyagent:1:<namespace>:` is ours; the number is the version of the layout, so
+that old and new workers can live side by side. Queues and results are Celery's
+own names; the default namespace has them bare, so that any plain Celery client
+finds them, every other one puts `<namespace>:` in front of them (Celery's and
+kombu's `global_keyprefix`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LAYOUT = 1
+DEFAULT_NAMESPACE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one namespace."""
+
+    namespace: str
+
+    @property
+    def prefix(self) -> str:
+        """What all our keys of the namespace begin with."""
+        return f"pyagent:{LAYOUT}:{self.namespace}:"
+
+    @property
+    def celery_prefix(self) -> str:
+        """What Celery's keys of the namespace begin with."""
+        return celery_prefix(self.namespace)
+
+    @property
+    def events(self) -> str:
+        """The event stream."""
+        return self.prefix + "events"
+
+    @property
+    def workers(self) -> str:
+        """Sorted set: a worker's lease id to the time its lease ends, ms."""
+        return self.prefix + "workers"
+
+    def task(self, task_id: str) -> str:
+        """The hash that is a task's record."""
+        return f"{self.prefix}task:{task_id}"
+
+    def result(self, task_id: str) -> str:
+        """Celery's result of a task; the output is in it, and nowhere else."""
+        return f"{self.celery_prefix}celery-task-meta-{task_id}"
+
+    def status(self, status: str) -> str:
+        """Sorted set: ids of the tasks in a state, by the time of their last move, ms."""
+        return f"{self.prefix}status:{status}"
+
+    def worker(self, lease_id: str) -> str:
+        """The hash that describes a living worker."""
+        return f"{self.prefix}worker:{lease_id}"
+
+
+def celery_prefix(namespace: str) -> str:
+    """The `global_keyprefix` of a namespace; empty for the default one."""
+    return "" if namespace == DEFAULT_NAMESPACE else f"{namespace}:"

@@ -1,0 +1,27 @@
+-- finish: the only way to an output. The first recorded result wins.
+--
+-- ARGV: id, run, worker's lease id, output as JSON, usage as JSON or '', now in ISO 8601.
+-- Returns {'ok'} or {'missing'} or {'final', status, output or false}.
+
+local id, run, worker, output, usage, done = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local key = P .. 'task:' .. id
+local r = call('HMGET', key, 'status', 'owner', 'run', 'name', 'attempts', 'worker')
+local status = r[1]
+call('SREM', P .. 'running:' .. worker, id)
+if not status then return {'missing'} end
+if FINAL[status] then return {'final', status, status == 'completed' and read_output(id)} end
+
+-- The answer of an attempt that was taken for dead is as good as any: it is
+-- paid for. Should another attempt be running by now, that one is stopped.
+if r[2] and r[3] ~= run then
+  call('RPUSH', P .. 'cancels:' .. r[2], id)
+end
+if usage ~= '' then
+  close(id, status, 'completed', 'usage', usage)
+else
+  close(id, status, 'completed')
+end
+call('HDEL', key, 'error')
+write_result(id, 'SUCCESS', done, output, 'null')
+event('task.completed', id, 'name', r[4], 'attempt', r[5] or '0', 'worker', r[6] or '')
+return {'ok'}

@@ -1,0 +1,160 @@
+-- What every act shares. Put in front of each act when it is loaded, with the
+-- constants and the function `message` that store/acts.py writes.
+--
+-- KEYS[1]: prefix of our keys; KEYS[2]: prefix of Celery's keys.
+-- The clock is Redis' own, so that no two machines can disagree on it.
+
+local P, C = KEYS[1], KEYS[2]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local call = redis.call
+
+local FINAL = {completed = true, failed = true, cancelled = true, skipped = true}
+
+local function event(type, id, ...)
+  return call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_MAX_LENGTH, '*', 'type', type, 'id', id, ...)
+end
+
+-- Listings: one sorted set for each state, by the time of the last move.
+local function move(id, from, to)
+  if from and from ~= to then call('ZREM', P .. 'status:' .. from, id) end
+  call('ZADD', P .. 'status:' .. to, now, id)
+end
+
+-- A cut must not leave half a character: the message has to stay valid UTF-8.
+local function preview(text)
+  if #text <= 120 then return text end
+  return (string.gsub(string.sub(text, 1, 117), '[\192-\255][\128-\191]*$', '')) .. '...'
+end
+
+local function queue_index(queue, priority)
+  return P .. 'queued:' .. queue .. ':' .. priority
+end
+
+-- Put the task's Celery message on its queue. Harmless when a copy is there already.
+local function push(id)
+  local r = call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input')
+  local priority = tonumber(r[3]) - 1
+  -- Ours runs from 1, the transport's from 0; its list of priority 0 has no suffix.
+  local list = C .. r[2]
+  if priority > 0 then list = list .. SEPARATOR .. priority end
+  local limits = 'null,null'
+  if r[4] and r[4] ~= '' then
+    -- Celery's soft limit ends the attempt; the hard one is for code that ignores it.
+    limits = (tonumber(r[4]) + HARD_LIMIT_GRACE) .. ',' .. tonumber(r[4])
+  end
+  call('LPUSH', list, message(
+    id, cjson.encode(r[1]), cjson.encode(preview(r[5] or '')), tostring(priority),
+    cjson.encode(r[2]), limits, id .. ':' .. now))
+  local index = queue_index(r[2], r[3])
+  call('ZADD', index, now, id)
+  call('SADD', P .. 'queues', r[2] .. ':' .. r[3])
+end
+
+local function unqueue(id, queue, priority)
+  call('ZREM', queue_index(queue, priority), id)
+end
+
+local function schedule_push(id, due)
+  call('ZADD', P .. 'delayed', due, id)
+end
+
+-- An agent lives as long as a task that is not final uses it, and then as long as a record.
+local function hold_agent(hash)
+  local key = P .. 'agent:' .. hash
+  if call('HINCRBY', key, 'active', 1) == 1 then call('PERSIST', key) end
+end
+
+local function drop_agent(hash)
+  local key = P .. 'agent:' .. hash
+  if call('HINCRBY', key, 'active', -1) <= 0 then call('PEXPIRE', key, RECORD_TTL) end
+end
+
+-- Celery's own result, for AsyncResult(id).get() in any plain client. It is
+-- also where the output lives: the record does not hold it a second time.
+local RESULT = ',"result":'
+local function result_key(id) return C .. 'celery-task-meta-' .. id end
+
+local function write_result(id, state, done, value, traceback)
+  local meta = '{"status":"' .. state .. '","traceback":' .. traceback .. ',"children":[],"date_done":"'
+    .. done .. '","task_id":"' .. id .. '"' .. RESULT .. value .. '}'
+  call('SET', result_key(id), meta, 'PX', RECORD_TTL)
+  call('PUBLISH', result_key(id), meta)
+end
+
+local function read_output(id)
+  local meta = call('GET', result_key(id))
+  if not meta then return false end
+  local _, stop = string.find(meta, RESULT, 1, true)
+  return string.sub(meta, stop + 1, -2)
+end
+
+-- Whether a worker's lease is still good.
+local function lease(worker)
+  local until_ms = worker and call('ZSCORE', P .. 'workers', worker)
+  return until_ms and tonumber(until_ms) >= now
+end
+
+-- Everything a task leaves behind when it becomes final. `changes` are further
+-- fields of its record.
+local function close(id, from, to, ...)
+  local key = P .. 'task:' .. id
+  local r = call('HMGET', key, 'owner', 'queue', 'priority', 'agent', 'key')
+  call('HSET', key, 'status', to, 'finished', now, ...)
+  move(id, from, to)
+  if r[1] then
+    call('SREM', P .. 'running:' .. r[1], id)
+    call('HDEL', key, 'owner')
+  end
+  if from ~= 'running' then
+    unqueue(id, r[2], r[3])
+    call('ZREM', P .. 'delayed', id)
+  end
+  if r[4] then drop_agent(r[4]) end
+  call('PEXPIRE', key, RECORD_TTL)
+  if r[5] then call('PEXPIRE', P .. 'key:' .. r[5], RECORD_TTL) end
+end
+
+-- A failure that ends the task. `error` is our JSON, `value` Celery's form of it.
+local function fail(id, from, done, error_json, value, traceback)
+  close(id, from, 'failed', 'error', error_json)
+  write_result(id, 'FAILURE', done, value, traceback)
+  local r = call('HMGET', P .. 'task:' .. id, 'name', 'attempts', 'worker')
+  event('task.failed', id, 'name', r[1], 'attempt', r[2] or '0', 'worker', r[3] or '', 'error', error_json)
+end
+
+-- The worker of a running task is gone: push the task again, or give it up
+-- when it took too many workers with it.
+local function lose(id, worker_name, done)
+  local key = P .. 'task:' .. id
+  local losses = call('HINCRBY', key, 'losses', 1)
+  if losses >= MAX_WORKER_LOSSES then
+    local text = 'worker lost ' .. losses .. ' times, last ' .. worker_name
+    fail(id, 'running', done,
+      cjson.encode({type = 'WorkerLostError', message = text}),
+      cjson.encode({exc_type = 'WorkerLostError', exc_message = {text}, exc_module = 'billiard.exceptions'}),
+      'null')
+    return false
+  end
+  local r = call('HMGET', key, 'owner', 'name', 'attempts')
+  if r[1] then call('SREM', P .. 'running:' .. r[1], id) end
+  call('HSET', key, 'status', 'pending')
+  call('HDEL', key, 'owner')
+  move(id, 'running', 'pending')
+  push(id)
+  event('task.recovered', id, 'name', r[2], 'attempt', r[3] or '0', 'worker', worker_name)
+  return true
+end
+
+-- A worker that stops hands a running task on; the attempt does not count.
+local function give_back(id, worker_name)
+  local key = P .. 'task:' .. id
+  local r = call('HMGET', key, 'owner', 'name', 'attempts')
+  call('SREM', P .. 'running:' .. r[1], id)
+  call('HINCRBY', key, 'attempts', -1)
+  call('HSET', key, 'status', 'pending')
+  call('HDEL', key, 'owner')
+  move(id, 'running', 'pending')
+  push(id)
+  event('task.released', id, 'name', r[2], 'attempt', r[3], 'worker', worker_name)
+end

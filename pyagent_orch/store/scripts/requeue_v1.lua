@@ -1,0 +1,20 @@
+-- requeue: somebody wants a task that failed or was cancelled to be tried again.
+--
+-- ARGV: id.
+-- Returns {'missing'}, {'refused', status} or {'ok'}.
+
+local id = ARGV[1]
+local key = P .. 'task:' .. id
+local r = call('HMGET', key, 'status', 'agent', 'name', 'key')
+if not r[1] then return {'missing'} end
+if r[1] == 'completed' or not FINAL[r[1]] then return {'refused', r[1]} end
+hold_agent(r[2])
+call('PERSIST', key)
+if r[4] then call('PERSIST', P .. 'key:' .. r[4]) end
+call('HDEL', key, 'error', 'finished', 'started', 'failures', 'losses', 'deferrals', 'usage')
+call('HSET', key, 'status', 'pending')
+call('DEL', result_key(id))
+move(id, r[1], 'pending')
+event('task.requeued', id, 'name', r[3])
+push(id)
+return {'ok'}

@@ -1,0 +1,26 @@
+-- retry: an attempt failed and another one follows.
+--
+-- ARGV: id, run, worker's lease id, delay in ms, error as JSON,
+--       '1' if the attempt counts as a failure, '0' if it was only put off (429).
+-- Returns {'ok'}, {'missing'}, {'final', status} or {'stale'}.
+
+local id, run, worker, delay = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local key = P .. 'task:' .. id
+local r = call('HMGET', key, 'status', 'run', 'name', 'attempts', 'worker')
+call('SREM', P .. 'running:' .. worker, id)
+if not r[1] then return {'missing'} end
+if FINAL[r[1]] then return {'final', r[1]} end
+if r[1] ~= 'running' or r[2] ~= run then return {'stale'} end
+
+if ARGV[6] == '1' then
+  call('HINCRBY', key, 'failures', 1)
+else
+  call('HINCRBY', key, 'attempts', -1)
+  call('HINCRBY', key, 'deferrals', 1)
+end
+call('HSET', key, 'status', 'retrying', 'error', ARGV[5])
+call('HDEL', key, 'owner')
+move(id, 'running', 'retrying')
+event('task.retried', id, 'name', r[3], 'attempt', r[4], 'worker', r[5], 'delay_ms', delay, 'error', ARGV[5])
+if delay > 0 then schedule_push(id, now + delay) else push(id) end
+return {'ok'}

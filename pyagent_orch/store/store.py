@@ -1,0 +1,115 @@
+"""The store of one namespace: one client, and the parts that share it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import redis
+
+from pyagent_orch.config import Settings
+from pyagent_orch.store.acts import ActConstants, Acts, MessageTemplate
+from pyagent_orch.store.connection import Address, connect, named_errors
+from pyagent_orch.store.events import EventLog
+from pyagent_orch.store.fleet import Fleet
+from pyagent_orch.store.keys import Keys
+from pyagent_orch.store.records import Records
+from pyagent_orch.store.runs import Runs
+
+HARD_LIMIT_GRACE_SECONDS = 5
+"""How long code may go on after Celery's soft limit before its process is ended."""
+
+
+class Store:
+    """Everything that Redis remembers of a namespace.
+
+    Safe to share between threads and, since redis-py opens connections anew in
+    each process, across a fork. Whoever creates it closes it.
+
+    Args:
+        address: where Redis is.
+        settings: time-outs, namespace, lease and expiry.
+        message: the Celery message with gaps; made by the engine.
+        separator: what kombu puts between a queue's name and a priority.
+    """
+
+    def __init__(
+        self, address: Address, settings: Settings, message: MessageTemplate, separator: str
+    ) -> None:
+        self.address = address
+        self.keys = Keys(settings.namespace)
+        self._settings = settings
+        self._constants = ActConstants(
+            message=message,
+            record_ttl=settings.record_ttl_seconds * 1000,
+            events_max_length=settings.events_max_length,
+            lease=int(settings.lease_seconds * 1000),
+            sweep=int(settings.heartbeat_seconds * 1000),
+            # Two heartbeats of everybody lie between a suspicion and a new push.
+            suspect=int(settings.heartbeat_seconds * 2500),
+            max_worker_losses=settings.max_worker_losses,
+            hard_limit_grace_seconds=HARD_LIMIT_GRACE_SECONDS,
+            separator=separator,
+        )
+
+    @cached_property
+    def client(self) -> redis.Redis:
+        """The client for quick calls."""
+        return connect(
+            self.address,
+            connect_timeout=self._settings.connect_timeout_seconds,
+            socket_timeout=self._settings.socket_timeout_seconds,
+        )
+
+    @cached_property
+    def acts(self) -> Acts:
+        """The Lua acts."""
+        return Acts(self.client, (self.keys.prefix, self.keys.celery_prefix), self._constants)
+
+    @cached_property
+    def records(self) -> Records:
+        """Tasks, as clients submit, read and cancel them."""
+        return Records(self.client, self.acts, self.keys, self.address.label)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Runs of tasks, as workers claim and finish them."""
+        return Runs(self.acts)
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """Workers, their leases, and the queues."""
+        return Fleet(self.client, self.acts, self.keys)
+
+    @cached_property
+    def events(self) -> EventLog:
+        """The event stream."""
+        return EventLog(
+            self.client, self.keys, self._settings.events_max_length, self.address.label
+        )
+
+    def ping(self) -> None:
+        """Make sure that Redis answers.
+
+        Raises:
+            OrchestratorConnectionError: it does not.
+        """
+        with named_errors(self.address.label):
+            self.client.ping()
+
+    def blocking_client(self) -> redis.Redis:
+        """A client of its own for reads that block; its caller closes it."""
+        return connect(
+            self.address,
+            connect_timeout=self._settings.connect_timeout_seconds,
+            # A read blocks for BLOCK_MS at the most; longer silence is a dead server.
+            socket_timeout=self._settings.socket_timeout_seconds + EventLog.BLOCK_MS / 1000,
+        )
+
+    def close(self) -> None:
+        """Give the connections back; the store can be used again afterwards. Idempotent."""
+        client = self.__dict__.pop("client", None)
+        for part in ("acts", "records", "runs", "fleet", "events"):
+            self.__dict__.pop(part, None)
+        if client is not None:
+            client.close()
+
