@@ -7,7 +7,6 @@ from typing import Any
 from celery import Celery
 
 from pyagent_orch.config import Settings
-from pyagent_orch.engine.keeper import KeeperStep
 from pyagent_orch.engine.run import register_run_task
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.engine.signals import connect_signals
@@ -16,6 +15,8 @@ from pyagent_orch.store import Address, parse_address
 from pyagent_orch.store.keys import Keys
 
 TRANSPORT = "pyagent_orch.engine.transport:Transport"
+KEEPER_STEP = "pyagent_orch.engine.keeper:KeeperStep"
+"""Named, not imported: a client needs nothing of a worker."""
 
 
 def create_app(settings: Settings | None = None, *, address: Address | None = None) -> Celery:
@@ -41,7 +42,7 @@ def create_app(settings: Settings | None = None, *, address: Address | None = No
     app.conf.update(_configuration(settings, address))
     register_run_task(app)
     app.pyagent_orch = Runtime(app, settings, address)
-    app.steps["worker"].add(KeeperStep)
+    app.steps["worker"].add(KEEPER_STEP)
     connect_signals(app)
     return app
 

@@ -16,7 +16,6 @@ import threading
 from typing import Any
 from uuid import uuid4
 
-import redis
 from celery import Celery, bootsteps
 from celery.worker import state as worker_state
 
@@ -25,7 +24,7 @@ from pyagent_orch.engine.attempts import end_attempt
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.exceptions import TaskTimeoutError
 from pyagent_orch.models.values import to_json
-from pyagent_orch.store import Store
+from pyagent_orch.store import RedisError, Store
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ class Keeper:
                     if away:
                         logger.warning("Redis is back; the lease is renewed")
                     away = False
-                except (redis.exceptions.RedisError, OSError) as error:
+                except (RedisError, OSError) as error:
                     if not away:
                         logger.warning("Heartbeat failed, trying on: %s", error)
                     away, wait = True, interval
@@ -101,7 +100,7 @@ class Keeper:
             given_back = store.fleet.leave(runtime.lease_id, runtime.worker_name, _ids_in_hand())
             if given_back:
                 logger.warning("Stopped with %d tasks running; they went back", given_back)
-        except (redis.exceptions.RedisError, OSError) as error:
+        except (RedisError, OSError) as error:
             logger.warning("Could not end the lease (%s); it runs out by itself", error)
 
     def _stop_run(self, task_id: str) -> None:
@@ -123,9 +122,7 @@ class Keeper:
             timeout = self._timed_out.pop(task_id, None)
             if timeout is None:
                 logger.warning("The process that ran task %s died", task_id)
-                store.runs.release(
-                    task_id, "", runtime.lease_id, runtime.worker_name, lost=True
-                )
+                store.runs.release(task_id, "", runtime.lease_id, runtime.worker_name, lost=True)
             elif (claim := store.records.running_claim(task_id)) is not None:
                 error = TaskTimeoutError(task_id, f"its process was ended after {timeout} s")
                 end_attempt(store.runs, claim, runtime.lease_id, error)
@@ -196,5 +193,6 @@ def describe_worker(worker: Any) -> dict[str, Any]:
 
 
 def _pool_name(worker: Any) -> str:
-    module = str(worker.pool_cls.__module__)
-    return {"thread": "threads"}.get(name := module.rpartition(".")[2], name)
+    """The pool in the words of Celery's `-P`."""
+    module = str(worker.pool_cls.__module__).rpartition(".")[2]
+    return str(getattr(worker.pool_cls, "name", {"thread": "threads"}.get(module, module)))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import redis
+from pyagent_orch.store import RedisError, is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -32,30 +32,24 @@ def patiently(act: Callable[[], T], what: str) -> T:
         what: for the log, such as `finish of task 17`.
 
     Raises:
-        redis.exceptions.RedisError: it is still out of reach after `GIVE_UP_AFTER` seconds,
+        RedisError: it is still out of reach after `GIVE_UP_AFTER` seconds,
             or it refuses for another reason.
     """
     delay, began, told = FIRST_DELAY, time.monotonic(), False
     while True:
         try:
             result = act()
-        except redis.exceptions.AuthenticationError:
-            raise
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
-            problem: Exception = error
-        except redis.exceptions.ResponseError as error:
-            # Full, still loading or failing over: passes as an outage does.
-            if not str(error).startswith(("OOM", "LOADING", "READONLY", "MISCONF", "BUSY")):
+        except (RedisError, OSError) as error:
+            if not is_outage(error) or time.monotonic() - began > GIVE_UP_AFTER:
                 raise
-            problem = error
+            if not told:
+                logger.warning("Redis is out of reach (%s); %s waits for it", error, what)
+                told = True
         else:
             if told:
-                logger.warning("Redis is back; %s done after %.1f s", what, time.monotonic() - began)
+                logger.warning(
+                    "Redis is back; %s done after %.1f s", what, time.monotonic() - began
+                )
             return result
-        if time.monotonic() - began > GIVE_UP_AFTER:
-            raise problem
-        if not told:
-            logger.warning("Redis is out of reach (%s); %s waits for it", problem, what)
-            told = True
         time.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, no secret
         delay = min(LONGEST_DELAY, delay * 2)

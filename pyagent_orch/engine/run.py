@@ -17,7 +17,6 @@ from pyagent_orch.agents import AgentOutcome, Invocation, invoke
 from pyagent_orch.engine.attempts import end_attempt
 from pyagent_orch.engine.message import RUN_TASK
 from pyagent_orch.engine.patience import patiently
-from pyagent_orch.engine.request import RunRequest
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.exceptions import TaskCancelledError, TaskTimeoutError
 from pyagent_orch.models.values import to_json
@@ -34,7 +33,7 @@ def register_run_task(app: Celery) -> None:
         bind=True,
         # finish writes the result, in the same act as the record.
         ignore_result=True,
-        Request=RunRequest,
+        Request="pyagent_orch.engine.request:RunRequest",
         # Retries are acts of ours; Celery's own count must not end them.
         max_retries=None,
     )

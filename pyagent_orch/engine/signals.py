@@ -20,7 +20,6 @@ from typing import Any
 from celery import Celery, signals
 from celery.signals import Signal
 
-from pyagent_orch.engine.keeper import stop_keeper
 from pyagent_orch.engine.runtime import runtime_of
 from pyagent_orch.models.values import JSONValue
 
@@ -40,7 +39,11 @@ def _request(args: dict[str, Any]) -> tuple[str, dict[str, JSONValue]]:
 
 def _revoked(args: dict[str, Any]) -> tuple[str, dict[str, JSONValue]]:
     subject, data = _request(args)
-    return subject, {**data, "terminated": bool(args["terminated"]), "expired": bool(args["expired"])}
+    return subject, {
+        **data,
+        "terminated": bool(args["terminated"]),
+        "expired": bool(args["expired"]),
+    }
 
 
 def _rejected(args: dict[str, Any]) -> tuple[str, dict[str, JSONValue]]:
@@ -86,9 +89,7 @@ def connect_signals(app: Celery) -> None:
             weak=False,
             dispatch_uid=f"pyagent_orch:{id(app)}:{event_type}",
         )
-    signals.worker_init.connect(
-        _quiet_start, weak=False, dispatch_uid="pyagent_orch:worker_init"
-    )
+    signals.worker_init.connect(_quiet_start, weak=False, dispatch_uid="pyagent_orch:worker_init")
     signals.worker_shutdown.connect(
         _on_shutdown, weak=False, dispatch_uid="pyagent_orch:worker_shutdown"
     )
@@ -128,4 +129,7 @@ def _quiet_start(sender: Any = None, **_: Any) -> None:
 
 def _on_shutdown(sender: Any = None, **_: Any) -> None:
     if sender is not None and hasattr(sender.app, "pyagent_orch"):
+        # Only a worker gets here; a client must not import what a worker needs.
+        from pyagent_orch.engine.keeper import stop_keeper
+
         stop_keeper(sender.app)

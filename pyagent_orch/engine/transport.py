@@ -117,7 +117,10 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc] # kombu has no types
             # The text itself is not logged: it is hostile, or private.
             logger.error(
                 "Rejected a message of queue %r: %s. It is kept in %r; more of this kind are "
-                "not logged.", queue, problem, self.rejected_key,
+                "not logged.",
+                queue,
+                problem,
+                self.rejected_key,
             )
         with self.conn_or_acquire() as client:
             client.lpush(self.rejected_key, text[:KEPT_BYTES])

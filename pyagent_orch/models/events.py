@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-
-from pydantic import BaseModel, ConfigDict
 
 from pyagent_orch.models.values import JSONValue
 
 
-class Event(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Event:
     """One entry of a namespace's event stream.
 
     Frozen; the same in every process that reads it. Types are
@@ -18,14 +18,12 @@ class Event(BaseModel):
     custom event.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     id: str
     """The stream's own id; grows with time, and is what `events(since=...)` takes."""
     type: str
     subject: str = ""
     """The id of the task, workflow, job or worker that it is about; empty for custom events."""
-    data: dict[str, JSONValue] | JSONValue = None
+    data: JSONValue = None
     """What else is known, such as `attempt`, `worker` and `error`; a custom event's data."""
 
     @property

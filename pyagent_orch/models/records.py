@@ -58,9 +58,7 @@ class TaskRecord:
     key: str | None = None
 
     @classmethod
-    def from_fields(
-        cls, task_id: str, fields: Mapping[str, str], output: str | None
-    ) -> TaskRecord:
+    def from_fields(cls, task_id: str, fields: Mapping[str, str], output: str | None) -> TaskRecord:
         """Read a record.
 
         Args:

@@ -45,5 +45,7 @@ class RetryPolicy(BaseModel):
     def delay_after(self, failures: int) -> float:
         """Seconds to wait after so many failed attempts (>= 1)."""
         # The exponent is bounded: a float overflows at about 2 ** 1024.
-        full = min(self.max_delay_seconds, self.delay_seconds * self.factor ** min(failures - 1, 64))
+        full = min(
+            self.max_delay_seconds, self.delay_seconds * self.factor ** min(failures - 1, 64)
+        )
         return full * (1 - self.jitter) + full * self.jitter * random.random()  # noqa: S311 - no secret

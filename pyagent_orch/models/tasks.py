@@ -142,12 +142,12 @@ class Task:
 
     # --- the record -----------------------------------------------------------------
 
-    def attach(self, home: TaskHome | None, record: TaskRecord) -> None:
-        """Make the task live; called by its orchestrator."""
-        self._home, self._record = home, record
+    def bind(self, home: TaskHome | None) -> None:
+        """Make the task live; called by its orchestrator, as is `update`."""
+        self._home = home
 
     def update(self, record: TaskRecord) -> None:
-        """Take a newer record, unless a final one is there; called by its orchestrator."""
+        """Take a newer record, unless a final one is there."""
         if self._record is None or not self._record.status.is_final or record.status.is_final:
             self._record = record
 
@@ -323,6 +323,7 @@ def _policy(name: str, retry: RetryPolicy | int | None) -> RetryPolicy | None:
         return retry
     if isinstance(retry, bool) or not isinstance(retry, int) or not 1 <= retry <= 1000:  # noqa: PLR2004
         raise InvalidTaskError(
-            name, f"retry {retry!r} is neither a RetryPolicy nor a number of attempts from 1 to 1000"
+            name,
+            f"retry {retry!r} is neither a RetryPolicy nor a number of attempts from 1 to 1000",
         )
     return RetryPolicy(max_attempts=retry)

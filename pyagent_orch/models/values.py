@@ -9,9 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-JSONValue: TypeAlias = (
-    "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
-)
+JSONValue: TypeAlias = "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
 
 
 def to_json(value: object) -> str:

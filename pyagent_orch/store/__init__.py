@@ -5,14 +5,15 @@ The only room that knows redis. Every change of state is one Lua act in
 """
 
 from pyagent_orch.store.acts import ActConstants, MessageTemplate
-from pyagent_orch.store.connection import Address, connect, parse_address
+from pyagent_orch.store.connection import Address, RedisError, is_outage, parse_address
 from pyagent_orch.store.store import Store
 
 __all__ = [
     "ActConstants",
     "Address",
     "MessageTemplate",
+    "RedisError",
     "Store",
-    "connect",
+    "is_outage",
     "parse_address",
 ]

@@ -40,7 +40,9 @@ class MessageTemplate:
             for index, piece in enumerate(pieces)
             if piece
         ]
-        return f"local function message({', '.join(MESSAGE_FIELDS)}) return {'..'.join(parts)} end\n"
+        return (
+            f"local function message({', '.join(MESSAGE_FIELDS)}) return {'..'.join(parts)} end\n"
+        )
 
 
 def _long_string(text: str) -> str:
@@ -99,9 +101,7 @@ def _source(name: str) -> str:
 class Acts:
     """The acts, bound to a client and the keys of a namespace. Safe to share between threads."""
 
-    def __init__(
-        self, client: redis.Redis, keys: tuple[str, str], constants: ActConstants
-    ) -> None:
+    def __init__(self, client: redis.Redis, keys: tuple[str, str], constants: ActConstants) -> None:
         self._client = client
         self._keys = keys
         self._head = constants.as_lua() + _source("lib")

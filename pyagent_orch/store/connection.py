@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -12,6 +12,44 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from pyagent_orch.exceptions import ConfigurationError, OrchestratorConnectionError
+
+
+class BlockingClient:
+    """A connection of its own for reads that block, which another thread can wake.
+
+    Args:
+        client: for this use only.
+        waker: a client to wake it through.
+    """
+
+    def __init__(self, client: redis.Redis, waker: redis.Redis) -> None:
+        self.redis, self._waker = client, waker
+        self._id: int | None = None
+
+    def ready(self) -> None:
+        """Open the connection and learn its id, so that `wake` finds it; before each read."""
+        if self._id is None:
+            self._id = int(self.redis.client_id())
+
+    def lost(self) -> None:
+        """Note that the connection broke; the next one has another id."""
+        self._id = None
+
+    def wake(self) -> None:
+        """End a read that blocks; from any thread. No harm when none does."""
+        if self._id is not None:
+            with suppress(RedisError, OSError):
+                self._waker.client_unblock(self._id)
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self.redis.close()
+
+
+RedisError = redis.exceptions.RedisError
+"""The root of what the client library raises; for rooms that must not know it."""
+
+_PASSING = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
 
 SCHEMES = ("redis", "rediss", "unix", "redis+socket")
 
@@ -59,7 +97,9 @@ def parse_address(url: str) -> Address:
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     if parts.scheme in ("unix", "redis+socket"):
         if not parts.path:
-            raise ConfigurationError("redis_url", "a socket URL needs a path: unix:///run/redis.sock")
+            raise ConfigurationError(
+                "redis_url", "a socket URL needs a path: unix:///run/redis.sock"
+            )
         db = query.pop("virtual_host", query.pop("db", "0"))
         credentials, at, _ = parts.netloc.rpartition("@")
         client = f"unix://{credentials}{at}{parts.path}?{urlencode({'db': db, **query})}"
@@ -78,7 +118,9 @@ def parse_address(url: str) -> Address:
     return Address(f"{parts.hostname or 'localhost'}:{port}", url, url)
 
 
-def connect(address: Address, *, connect_timeout: float, socket_timeout: float) -> redis.Redis:
+def connect(
+    address: Address, *, connect_timeout: float, socket_timeout: float, retries: int = 1
+) -> redis.Redis:
     """Make a client; no connection is opened yet.
 
     The client is safe to share between threads, and after a fork each process
@@ -90,9 +132,24 @@ def connect(address: Address, *, connect_timeout: float, socket_timeout: float) 
         decode_responses=True,
         socket_connect_timeout=connect_timeout,
         socket_timeout=socket_timeout,
-        socket_keepalive=not address.client_url.startswith("unix"),
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
+        # A socket file has no network to keep alive.
+        **({} if address.client_url.startswith("unix") else {"socket_keepalive": True}),
+        retry=Retry(NoBackoff(), retries, supported_errors=(redis.exceptions.ConnectionError,)),
         health_check_interval=30,
+    )
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether Redis is out of reach, or refuses for a while (full, loading, failing over).
+
+    Whoever may repeat a call should do so on such an error, and only on such.
+    """
+    if isinstance(error, redis.exceptions.AuthenticationError):
+        return False
+    if isinstance(error, redis.exceptions.ResponseError):
+        return str(error).startswith(_PASSING)
+    return isinstance(
+        error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | OSError
     )
 
 
@@ -108,6 +165,6 @@ def named_errors(label: str) -> Iterator[None]:
     except (redis.exceptions.ConnectionError, OSError) as error:
         raise OrchestratorConnectionError(label, str(error) or type(error).__name__) from None
     except redis.exceptions.ResponseError as error:
-        if str(error).startswith(("OOM", "READONLY", "NOPERM", "MISCONF", "NOREPLICAS")):
+        if str(error).startswith((*_PASSING, "NOPERM", "NOREPLICAS")):
             raise OrchestratorConnectionError(label, f"it refuses: {error}") from None
         raise

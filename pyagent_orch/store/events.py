@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import redis
 
+from pyagent_orch.exceptions import OrchestratorConnectionError
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.values import JSONValue, to_json
-from pyagent_orch.store.connection import named_errors
+from pyagent_orch.store.connection import BlockingClient, RedisError, named_errors
 from pyagent_orch.store.keys import Keys
 
 _NUMBERS = frozenset({"attempt", "delay_ms", "tasks"})
@@ -49,22 +51,32 @@ class EventLog:
             oldest: Any = self._client.xrange(self._keys.events, count=1)
         return str(oldest[0][0]) if oldest else "0-0"
 
-    def read(
-        self, after: str, *, count: int = 500, block: bool = False, client: redis.Redis | None = None
-    ) -> list[Event]:
-        """Read events that follow an id, oldest first.
+    def read(self, after: str, *, count: int = 500) -> list[Event]:
+        """Read events that follow an id, oldest first, as far as they are there.
 
         Args:
             after: the id of the last event seen.
             count: how many at the most.
-            block: wait up to `BLOCK_MS` for the first one.
-            client: for a blocking read, a client of the reader's own.
         """
         with named_errors(self._label):
-            reply: Any = (client or self._client).xread(
-                {self._keys.events: after}, count=count, block=self.BLOCK_MS if block else None
+            return _events(self._client.xread({self._keys.events: after}, count=count))
+
+    def follow(self, after: str, client: BlockingClient, *, count: int = 500) -> list[Event]:
+        """Read events that follow an id, and wait up to `BLOCK_MS` for the first one."""
+        with self._blocking(client):
+            return _events(
+                client.redis.xread({self._keys.events: after}, count=count, block=self.BLOCK_MS)
             )
-        return _events(reply)
+
+    @contextmanager
+    def _blocking(self, client: BlockingClient) -> Iterator[None]:
+        try:
+            with named_errors(self._label):
+                client.ready()
+                yield
+        except (OrchestratorConnectionError, RedisError):
+            client.lost()
+            raise
 
     # --- consumer groups, for durable handlers -------------------------------------------
 
@@ -78,14 +90,15 @@ class EventLog:
                 raise
 
     def read_group(
-        self, group: str, consumer: str, *, client: redis.Redis, count: int = 100
+        self, group: str, consumer: str, client: BlockingClient, *, count: int = 100
     ) -> list[Event]:
-        """Read events that no consumer of the group has had yet; blocks up to `BLOCK_MS`."""
-        with named_errors(self._label):
-            reply: Any = client.xreadgroup(
-                group, consumer, {self._keys.events: ">"}, count=count, block=self.BLOCK_MS
+        """Read events that no consumer of the group has had yet; waits up to `BLOCK_MS`."""
+        with self._blocking(client):
+            return _events(
+                client.redis.xreadgroup(
+                    group, consumer, {self._keys.events: ">"}, count=count, block=self.BLOCK_MS
+                )
             )
-        return _events(reply)
 
     def claim_stale(self, group: str, consumer: str, idle_ms: int) -> list[Event]:
         """Take over events that another consumer has had for so long without an answer."""
@@ -119,7 +132,7 @@ def _event(event_id: str, fields: dict[str, str]) -> Event:
         data = json.loads(fields["data"])
     else:
         data = {name: _value(name, text) for name, text in fields.items()}
-    return Event.model_construct(id=event_id, type=event_type, subject=subject, data=data)
+    return Event(id=event_id, type=event_type, subject=subject, data=data)
 
 
 def _value(name: str, text: str) -> JSONValue:

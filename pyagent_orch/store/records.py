@@ -183,7 +183,7 @@ class Records:
         name: str | None = None,
         metadata: Mapping[str, JSONValue] | None = None,
         limit: int,
-        before_ms: int | None = None,
+        before: str | None = None,
     ) -> list[TaskRecord]:
         """List records, those that moved last first.
 
@@ -192,11 +192,11 @@ class Records:
             name: only tasks of this name.
             metadata: only tasks whose metadata has these items.
             limit: how many at the most, >= 1.
-            before_ms: only tasks that moved last before this time; for paging.
+            before: the id of a task; only tasks that come after it in the list, for paging.
         """
         found: list[TaskRecord] = []
         ids: list[str] = []
-        for task_id in self._ids(statuses, before_ms):
+        for task_id in self._ids(statuses, self._moved_ms(before) if before else None):
             ids.append(task_id)
             # Without a filter nothing more than the page is read.
             if len(ids) < (_PAGE if name or metadata else min(_PAGE, limit - len(found))):
@@ -208,6 +208,17 @@ class Records:
         else:
             found += self._matching(ids, name, metadata)
         return found[:limit]
+
+    def _moved_ms(self, task_id: str) -> int:
+        """When a task's state last changed."""
+        pipe = self._client.pipeline(transaction=False)
+        for status in TaskStatus:
+            pipe.zscore(self._keys.status(status), task_id)
+        with named_errors(self._label):
+            scores = [score for score in pipe.execute() if score is not None]
+        if not scores:
+            raise TaskNotFoundError(task_id)
+        return int(max(scores))
 
     def _matching(
         self, ids: Sequence[str], name: str | None, metadata: Mapping[str, JSONValue] | None
@@ -233,8 +244,12 @@ class Records:
             while True:
                 with named_errors(self._label):
                     page: Any = self._client.zrevrangebyscore(
-                        self._keys.status(status), highest, "-inf",
-                        start=start, num=_PAGE, withscores=True,
+                        self._keys.status(status),
+                        highest,
+                        "-inf",
+                        start=start,
+                        num=_PAGE,
+                        withscores=True,
                     )
                 yield from ((-score, task_id) for task_id, score in page)
                 if len(page) < _PAGE:

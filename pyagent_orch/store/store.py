@@ -8,7 +8,7 @@ import redis
 
 from pyagent_orch.config import Settings
 from pyagent_orch.store.acts import ActConstants, Acts, MessageTemplate
-from pyagent_orch.store.connection import Address, connect, named_errors
+from pyagent_orch.store.connection import Address, BlockingClient, connect, named_errors
 from pyagent_orch.store.events import EventLog
 from pyagent_orch.store.fleet import Fleet
 from pyagent_orch.store.keys import Keys
@@ -96,14 +96,17 @@ class Store:
         with named_errors(self.address.label):
             self.client.ping()
 
-    def blocking_client(self) -> redis.Redis:
-        """A client of its own for reads that block; its caller closes it."""
-        return connect(
+    def blocking_client(self) -> BlockingClient:
+        """A connection of its own for reads that block; its caller closes it."""
+        client = connect(
             self.address,
             connect_timeout=self._settings.connect_timeout_seconds,
             # A read blocks for BLOCK_MS at the most; longer silence is a dead server.
             socket_timeout=self._settings.socket_timeout_seconds + EventLog.BLOCK_MS / 1000,
+            # The reader has to know that it lost its place.
+            retries=0,
         )
+        return BlockingClient(client, self.client)
 
     def close(self) -> None:
         """Give the connections back; the store can be used again afterwards. Idempotent."""
@@ -112,4 +115,3 @@ class Store:
             self.__dict__.pop(part, None)
         if client is not None:
             client.close()
-

@@ -1,0 +1,99 @@
+"""A distributed task system for AI agents on Celery.
+
+Everything that users import is here; see `docs/` and the README. Names are
+loaded when they are first used, so that `import pyagent_orch` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyagent_orch.agents import (
+        Agent,
+        agent,
+        current_run,
+        register_agent,
+        register_tool,
+    )
+    from pyagent_orch.config import Settings
+    from pyagent_orch.engine.app import create_app
+    from pyagent_orch.exceptions import (
+        AgentError,
+        AgentNotFoundError,
+        AgentNotPortableError,
+        ConfigurationError,
+        EmbeddedServerError,
+        IllegalMoveError,
+        InputError,
+        InvalidTaskError,
+        ModelError,
+        OrchestratorClosedError,
+        OrchestratorConnectionError,
+        PyAgentOrchError,
+        RateLimitedError,
+        SubmitError,
+        TaskCancelledError,
+        TaskExistsError,
+        TaskFailedError,
+        TaskNotFoundError,
+        TaskSkippedError,
+        TaskTimeoutError,
+    )
+    from pyagent_orch.models.events import Event
+    from pyagent_orch.models.retry import RetryPolicy
+    from pyagent_orch.models.tasks import Task
+    from pyagent_orch.models.usage import Usage
+    from pyagent_orch.orchestrator import Orchestrator
+    from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
+
+_HOMES = {
+    "agents": ("Agent", "agent", "current_run", "register_agent", "register_tool"),
+    "config": ("Settings",),
+    "engine.app": ("create_app",),
+    "exceptions": (
+        "AgentError",
+        "AgentNotFoundError",
+        "AgentNotPortableError",
+        "ConfigurationError",
+        "EmbeddedServerError",
+        "IllegalMoveError",
+        "InputError",
+        "InvalidTaskError",
+        "ModelError",
+        "OrchestratorClosedError",
+        "OrchestratorConnectionError",
+        "PyAgentOrchError",
+        "RateLimitedError",
+        "SubmitError",
+        "TaskCancelledError",
+        "TaskExistsError",
+        "TaskFailedError",
+        "TaskNotFoundError",
+        "TaskSkippedError",
+        "TaskTimeoutError",
+    ),
+    "models.events": ("Event",),
+    "models.retry": ("RetryPolicy",),
+    "models.tasks": ("Task",),
+    "models.usage": ("Usage",),
+    "orchestrator": ("Orchestrator",),
+    "states": ("ExecutionPattern", "TaskStatus", "WorkflowStatus"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604 - the table above is the list
+    *sorted(_HOME_OF)
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

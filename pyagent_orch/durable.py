@@ -1,0 +1,124 @@
+"""Durable handlers: a group of processes of which one gets each event, at least once.
+
+A Redis consumer group of the handler's name, read by a thread of its own. An
+event is acknowledged when the handler has returned; what a dead process left
+unanswered is taken over by another. On the layer of the listener.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from pyagent_orch.exceptions import OrchestratorConnectionError
+from pyagent_orch.listener import Handler, argument_of
+from pyagent_orch.models.events import Event
+from pyagent_orch.models.records import TaskRecord
+from pyagent_orch.models.tasks import Task
+from pyagent_orch.store import RedisError, Store
+
+logger = logging.getLogger(__name__)
+
+TAKE_OVER_AFTER_MS = 30_000
+"""An event that a process has had for so long without an answer goes to another one."""
+_PAUSE = 1.0
+"""Seconds between two tries while Redis is away."""
+
+
+class DurableHandler:
+    """Serves one handler from `start` to `stop`, whatever happened in between.
+
+    Args:
+        store: the store to read; the thread opens a connection of its own.
+        group: the name that the processes share.
+        pattern: which events; `task.*` patterns work.
+        handler: called with what `Orchestrator.on` documents; it may be called twice with
+            an event when a process dies, so its effect should bear a repeat.
+        adopt: makes a live task of a record.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        group: str,
+        pattern: str,
+        handler: Handler,
+        adopt: Callable[[TaskRecord], Task],
+    ) -> None:
+        self._store, self._adopt = store, adopt
+        self.group, self.pattern, self.handler = group, pattern, handler
+        self._consumer = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
+        self._client = store.blocking_client()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._serve, name=f"pyagent-durable-{group}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Make the group and start the thread.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach.
+        """
+        self._store.events.create_group(self.group)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what it has not answered another process takes over. Idempotent."""
+        self._stopping.set()
+        self._client.wake()
+        if self._thread is not threading.current_thread() and self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def _serve(self) -> None:
+        events, told = self._store.events, False
+        while not self._stopping.is_set():
+            try:
+                batch = events.claim_stale(self.group, self._consumer, TAKE_OVER_AFTER_MS)
+                batch += events.read_group(self.group, self._consumer, self._client)
+                for event in batch:
+                    if self._stopping.is_set():
+                        break
+                    if self._handle(event):
+                        events.acknowledge(self.group, [event.id])
+                told = False
+            except (OrchestratorConnectionError, RedisError) as error:
+                if not told and not self._stopping.is_set():
+                    logger.warning("Durable handler %r waits for Redis: %s", self.group, error)
+                told = True
+                self._stopping.wait(_PAUSE)
+        self._client.close()
+
+    def _handle(self, event: Event) -> bool:
+        """Whether the event is dealt with; one whose handler raised is offered again."""
+        if not event.matches(self.pattern):
+            return True
+        task = None
+        if event.noun == "task":
+            record = self._store.records.get_many([event.subject])[0]
+            task = self._adopt(record) if record else None
+        argument: Any = argument_of(event, task)
+        try:
+            result = self.handler(argument)
+            if hasattr(result, "__await__"):
+                from pyagent_orch.agents.loop import background_loop
+
+                background_loop().start(_awaited(result)).result()
+        except Exception:
+            logger.exception(
+                "Durable handler %r raised for %s %s; it is offered again",
+                self.group,
+                event.type,
+                event.subject,
+            )
+            return False
+        return True
+
+
+async def _awaited(result: Any) -> Any:
+    return await result

@@ -1,0 +1,1 @@
+"""What a fleet starts: `celery -A workers.celery_app worker`, `beat` or `flower`."""

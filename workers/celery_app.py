@@ -1,0 +1,13 @@
+"""The Celery app of a fleet, made from the environment (`PYAGENT_ORCH_*`).
+
+Read here and nowhere else at import: this module is a program's edge, which
+`celery -A workers.celery_app` imports to start.
+"""
+
+from pyagent_orch.config import Settings
+from pyagent_orch.engine.app import create_app
+from workers import agents
+
+settings = Settings.from_env()
+agents.load(settings)
+app = create_app(settings)
