@@ -44,7 +44,7 @@ _HARMLESS: Final = frozenset(
         *("__subclasshook__", "__str__", "__format__", "__repr__", "__add__", "__rmod__"),
     }
 )
-_FALLBACKS: Final = ("__bool__", "__bytes__", "__complex__", "__float__", "__int__")
+_FALLBACKS: Final = ("__bool__", "__bytes__", "__float__", "__int__")
 """Not methods of `str`, but Python would use its text or length in their place."""
 _SAID: Final = {
     "__bool__": "`if`, `and`, `or` or `not`",

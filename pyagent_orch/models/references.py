@@ -21,14 +21,18 @@ from pyagent_orch.models.values import JSONValue, to_json
 __all__ = ["OutputReference", "Reference", "Trace", "TracedText", "traced_output", "tracing"]
 
 # What a placeholder's text is made of. The two ends are Unicode noncharacters, which
-# no real text holds. What lies between makes a careless change visible: letters of
-# both cases for `.upper()`, punctuation for `.replace()` and `.split(",")`, two
-# spaces and a line break for `.split()` and `textwrap`. The second line is indented
-# so deep that `textwrap.dedent` and `inspect.cleandoc` leave the margin to the
-# text around it; what they take off here is no loss. No braces, `%` or `$`, so that
-# the text around may still be a template.
+# no real text holds. What lies between is bait for careless changes: letters of
+# both cases for `.upper()`, spaces and a line break for `.split()` and `textwrap`,
+# and every other printable character for `.replace()` and `re.sub()`. (A
+# replacement of a whole word is seen only where it is called on a placeholder.)
+# The second line is indented so deep that `textwrap.dedent` and `inspect.cleandoc`
+# leave the margin to the text around it; what they take off here is no loss. No
+# braces, `%` or `$`, so that the text around may still be a template.
 _START, _END = "\ufdd0", "\ufdd1"
-_BAIT = "aZ  ,;:.|/-_'\"<>&()#="
+_BAIT = (
+    "zQ  qZ** ``` -- __ ## |,;:.!?/\\~^@&+=<>()[]'\" 0918273645 "
+    "bAdCfEhGjIlKnMpOrSuTwVyXaBcDeFgHiJkLmNoPsRtUvWxY"
+)
 _INDENT = 80
 _WHOLE = re.compile(
     f"{_START}{re.escape(_BAIT)}([0-9a-f]{{16}})([0-9a-f]{{8}})\n {{0,{_INDENT}}}{_END}"

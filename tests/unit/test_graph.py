@@ -21,7 +21,7 @@ from pyagent_orch.graph.mermaid import STATE_STYLES
 from pyagent_orch.states import TaskStatus
 
 DIAMOND = {"b": ["a"], "c": ["a"], "d": ["b", "c"]}
-bounded = settings(max_examples=150, deadline=None)
+bounded = settings(max_examples=100, deadline=None)
 
 
 def graph(dependencies, tasks="abcd", name="w1"):
