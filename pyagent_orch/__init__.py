@@ -81,8 +81,42 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: PLE0604 - the table above is the list
-    *sorted(_HOME_OF)
+__all__ = [
+    "Agent",
+    "AgentError",
+    "AgentNotFoundError",
+    "AgentNotPortableError",
+    "ConfigurationError",
+    "EmbeddedServerError",
+    "Event",
+    "ExecutionPattern",
+    "IllegalMoveError",
+    "InputError",
+    "InvalidTaskError",
+    "ModelError",
+    "Orchestrator",
+    "OrchestratorClosedError",
+    "OrchestratorConnectionError",
+    "PyAgentOrchError",
+    "RateLimitedError",
+    "RetryPolicy",
+    "Settings",
+    "SubmitError",
+    "Task",
+    "TaskCancelledError",
+    "TaskExistsError",
+    "TaskFailedError",
+    "TaskNotFoundError",
+    "TaskSkippedError",
+    "TaskStatus",
+    "TaskTimeoutError",
+    "Usage",
+    "WorkflowStatus",
+    "agent",
+    "create_app",
+    "current_run",
+    "register_agent",
+    "register_tool",
 ]
 
 

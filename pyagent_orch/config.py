@@ -56,7 +56,7 @@ class Settings(BaseModel):
     """Which of Celery's signals become events: all, none, or those that are not sent per task."""
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    def from_env(cls, environ: Mapping[str, str] | None = None, /, **overrides: object) -> Settings:
         """Read the settings from the environment.
 
         Args:

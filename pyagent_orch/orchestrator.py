@@ -14,8 +14,9 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyagent_orch.config import Settings
 from pyagent_orch.exceptions import (
@@ -30,10 +31,9 @@ from pyagent_orch.states import TaskStatus
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pyagent_orch.durable import DurableHandler
     from pyagent_orch.embedded.session import EmbeddedSession
     from pyagent_orch.engine.client import Client
-    from pyagent_orch.listener import Listener
+    from pyagent_orch.listener import DurableHandler, Listener
     from pyagent_orch.models.events import Event
     from pyagent_orch.models.records import TaskRecord
     from pyagent_orch.models.retry import RetryPolicy
@@ -73,9 +73,9 @@ class Orchestrator:
         state_file: str | Path | None = None,
         settings: Settings | None = None,
     ) -> None:
-        overrides = {"redis_url": redis_url, "namespace": namespace}
+        overrides: dict[str, object] = {"redis_url": redis_url, "namespace": namespace}
         if settings is None:
-            settings = Settings.from_env(**overrides)
+            settings = Settings.from_env(None, **overrides)
         elif redis_url is not None or namespace is not None:
             given = {name: value for name, value in overrides.items() if value is not None}
             settings = Settings.from_env({}, **(settings.model_dump() | given))
@@ -113,7 +113,7 @@ class Orchestrator:
         return self
 
     def close(self) -> None:
-        """End the listener, the connections and, embedded, the worker and the server. Idempotent."""
+        """End the listener and the connections; embedded, worker and server too. Idempotent."""
         with self._lock:
             self._closed = True
             listener, self._listener_ = self._listener_, None
@@ -131,7 +131,7 @@ class Orchestrator:
         if session is not None:
             session.release()
 
-    def __enter__(self) -> Orchestrator:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -142,7 +142,7 @@ class Orchestrator:
     ) -> None:
         self.close()
 
-    async def __aenter__(self) -> Orchestrator:
+    async def __aenter__(self) -> Self:
         await asyncio.to_thread(self.start)
         return self
 
@@ -273,27 +273,13 @@ class Orchestrator:
     def _submit(self, tasks: list[Task]) -> list[Task]:
         client = self._connected()
         for task in tasks:
-            if not isinstance(task, Task):
-                raise InvalidTaskError(repr(task)[:80], "submit_many takes Task objects")
-            if task.is_live:
-                raise TaskExistsError(
-                    task.name, "this object has been submitted; build a new Task, or use retry()"
-                )
+            _check_unsent(task)
         listener = self._listener_
         if listener is None and any(task.callback is not None for task in tasks):
             listener = self._listening()
-        if listener is not None:
-            # Before the act: its events may be here before its answer.
-            for task in tasks:
-                listener.track(task)
-        try:
+        # Tracked before the act: its events may be here before its answer.
+        with listener.tracking(tasks) if listener is not None else nullcontext():
             existing = client.dispatcher.submit(tasks)
-        except BaseException:
-            if listener is not None:
-                for task in tasks:
-                    if not task.is_live:
-                        listener.forget(task)
-            raise
         for task in tasks:
             task.bind(self)
         return [
@@ -522,7 +508,7 @@ class Orchestrator:
         if handler is None:
             return lambda function: self.on(event, function, durable=durable)
         if durable is not None:
-            from pyagent_orch.durable import DurableHandler
+            from pyagent_orch.listener import DurableHandler
 
             served = DurableHandler(self._store, durable, event, handler, self._adopt)
             served.start()
@@ -609,6 +595,15 @@ class Orchestrator:
     def __repr__(self) -> str:
         where = "embedded" if self.is_embedded else "fleet"
         return f"<Orchestrator {where} namespace={self.settings.namespace!r}>"
+
+
+def _check_unsent(task: object) -> None:
+    if not isinstance(task, Task):
+        raise InvalidTaskError(repr(task)[:80], "submit_many takes Task objects")
+    if task.is_live:
+        raise TaskExistsError(
+            task.name, "this object has been submitted; build a new Task, or use retry()"
+        )
 
 
 def _is_final(task: Task) -> bool:

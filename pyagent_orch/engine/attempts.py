@@ -70,7 +70,14 @@ def end_attempt(
         {"exc_type": kind.__name__, "exc_message": [text], "exc_module": kind.__module__}
     )
     patiently(
-        lambda: runs.fail(claim, lease_id, ours, celery_form, json.dumps(lines), usage),
+        lambda: runs.fail(
+            claim,
+            lease_id,
+            error=ours,
+            celery_error=celery_form,
+            traceback=json.dumps(lines),
+            usage=usage,
+        ),
         f"failure of task {claim.id}",
     )
     return None

@@ -85,6 +85,7 @@ class DaemonPool(ThreadPool):  # type: ignore[misc] # Celery has no types
 
     def __init__(self, *args: Any, app: Celery, **kwargs: Any) -> None:
         super().__init__(*args, app=app, **kwargs)
+        self.executor: Any
         self.executor.shutdown()
         # Celery finds the app by thread; making ours the default app of the
         # process would take that place from the user's own.

@@ -7,7 +7,6 @@ stops runs that were cancelled, and gives back runs whose pool process died.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform

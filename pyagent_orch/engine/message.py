@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from celery import Celery
-from kombu import Connection
+from kombu.connection import Connection
 
 from pyagent_orch.store import MessageTemplate
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from queue import Empty
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -69,16 +70,19 @@ def _damaged_body(body: object, encoding: object) -> str | None:
     return None
 
 
-class Channel(kombu_redis.Channel):  # type: ignore[misc] # kombu has no types
+class Channel(kombu_redis.Channel):
     """A channel that survives whatever somebody pushes into its queues."""
 
     rejected_key = "rejected"
     """Where what is put aside goes."""
 
-    from_transport_options = (*kombu_redis.Channel.from_transport_options, "rejected_key")
+    from_transport_options: tuple[str, ...] = (  # type: ignore[assignment] # one more than kombu's
+        *kombu_redis.Channel.from_transport_options,
+        "rejected_key",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call] # as kombu has it
         self._seen_damage: set[str] = set()
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -91,14 +95,14 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc] # kombu has no types
                 client.connection.disconnect()
                 raise
             if not reply:
-                raise kombu_redis.Empty
+                raise Empty
             queue = bytes_to_str(reply[0]).rsplit(self.sep, 1)[0]
             self._queue_cycle.rotate(queue)
             self._accept(reply[1], queue)
             return True
         finally:
-            self._in_poll = None
-            self._flush_brpop_reauth()
+            self._in_poll = None  # type: ignore[assignment] # kombu keeps a connection here
+            self._flush_brpop_reauth()  # type: ignore[no-untyped-call] # as kombu has it
 
     def _accept(self, item: bytes | str, queue: str) -> None:
         try:
@@ -107,7 +111,7 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc] # kombu has no types
         except UnicodeDecodeError:
             text, problem = repr(item), "it is not UTF-8"
         if problem is None:
-            self.connection._deliver(json.loads(text), queue)
+            self.connection._deliver(json.loads(text), queue)  # noqa: SLF001 - as kombu's own
         else:
             self._put_aside(text, queue, problem)
 
@@ -127,7 +131,7 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc] # kombu has no types
             client.ltrim(self.rejected_key, 0, KEPT_REJECTED - 1)
 
 
-class Transport(kombu_redis.Transport):  # type: ignore[misc] # kombu has no types
+class Transport(kombu_redis.Transport):
     """The transport of `create_app`."""
 
     Channel = Channel

@@ -29,6 +29,8 @@ from pyagent_orch.states import TaskStatus
 
 HIGHEST_PRIORITY, LOWEST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
 ID_PATTERN = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")
+_SHOWN = 80
+"""How many characters of an output `str(task)` shows."""
 _QUEUE_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -289,7 +291,7 @@ class Task:
             return text + " (not submitted)"
         if record.status is TaskStatus.COMPLETED:
             shown = record.output if isinstance(record.output, str) else repr(record.output)
-            text += f": {shown if len(shown) <= 80 else shown[:77] + '...'}"
+            text += f": {shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + '...'}"
         elif record.error:
             text += f": {record.error}"
         return text

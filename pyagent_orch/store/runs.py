@@ -88,7 +88,14 @@ class Runs:
         return self._verdict(self._acts.run("finish_v1", args))
 
     def fail(
-        self, claim: Claim, lease_id: str, error: str, celery_error: str, traceback: str, usage: str
+        self,
+        claim: Claim,
+        lease_id: str,
+        *,
+        error: str,
+        celery_error: str,
+        traceback: str,
+        usage: str,
     ) -> Verdict:
         """Record that the task failed for good.
 
@@ -115,7 +122,14 @@ class Runs:
             error: our form of it, JSON.
             counts: whether this attempt counts as a failure; not so after a 429.
         """
-        args = [claim.id, claim.run, lease_id, int(delay * 1000), error, "1" if counts else "0"]
+        args: list[str | int] = [
+            claim.id,
+            claim.run,
+            lease_id,
+            int(delay * 1000),
+            error,
+            "1" if counts else "0",
+        ]
         return self._verdict(self._acts.run("retry_v1", args))
 
     def release(self, task_id: str, run: str, lease_id: str, worker: str, *, lost: bool) -> str:

@@ -87,9 +87,11 @@ def tool_call(name: str, **arguments: Any) -> Behaviour:
     return Behaviour(message={"role": "assistant", "content": None, "tool_calls": [call]})
 
 
-def failure(status: int, message: str = "scripted failure", **headers: str) -> Behaviour:
+def failure(
+    status: int, message: str = "scripted failure", *, code: str | None = None, **headers: str
+) -> Behaviour:
     """Answer with an HTTP error in the protocol's form; `retry_after="2"` becomes a header."""
-    body = json.dumps({"error": {"message": message, "type": "scripted", "code": None}}).encode()
+    body = json.dumps({"error": {"message": message, "type": "scripted", "code": code}}).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Behaviour(status=status, body=body, headers=named)
 

@@ -7,6 +7,8 @@ unanswered is taken over by another. On the layer of the listener.
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 import os
 import socket
@@ -15,8 +17,9 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+from pyagent_orch.agents.loop import background_loop
 from pyagent_orch.exceptions import OrchestratorConnectionError
-from pyagent_orch.listener import Handler, argument_of
+from pyagent_orch.listener.follower import Handler, argument_of
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.models.tasks import Task
@@ -105,10 +108,8 @@ class DurableHandler:
         argument: Any = argument_of(event, task)
         try:
             result = self.handler(argument)
-            if hasattr(result, "__await__"):
-                from pyagent_orch.agents.loop import background_loop
-
-                background_loop().start(_awaited(result)).result()
+            if inspect.iscoroutine(result):
+                asyncio.run_coroutine_threadsafe(result, background_loop().loop).result()
         except Exception:
             logger.exception(
                 "Durable handler %r raised for %s %s; it is offered again",
@@ -118,7 +119,3 @@ class DurableHandler:
             )
             return False
         return True
-
-
-async def _awaited(result: Any) -> Any:
-    return await result

@@ -7,12 +7,14 @@ event and stops nobody. Knows the store and the models, no Celery.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 from pyagent_orch.agents.loop import background_loop
@@ -98,6 +100,18 @@ class Listener:
             if task.callback is not None:
                 self._callbacks.setdefault(task.id, []).append((task, task.callback))
 
+    @contextmanager
+    def tracking(self, tasks: Sequence[Task]) -> Iterator[None]:
+        """Track tasks while they are submitted, and on; those that fail to be, are forgotten."""
+        for task in tasks:
+            self.track(task)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                if not task.is_live:
+                    self.forget(task)
+
     def forget(self, task: Task) -> None:
         """Undo `track`, for a task that was not recorded after all."""
         with self._lock:
@@ -136,7 +150,7 @@ class Listener:
                 self._tasks.pop(record.id, None)
                 callbacks = self._callbacks.pop(record.id, [])
                 waiter = self._waiters.pop(record.id, None)
-            for task, callback in callbacks:
+            for task, _ in callbacks:
                 task.update(record)
             if waiter is not None and waiter.set_running_or_notify_cancel():
                 waiter.set_result(None)
@@ -258,7 +272,8 @@ def call_handler(handler: Handler, argument: object, what: str) -> bool:
         result = handler(argument)
         if inspect.iscoroutine(result):
             # Not waited for: it may itself wait for what only this thread can tell it.
-            background_loop().start(result).add_done_callback(lambda done: _log_failure(done, what))
+            running = asyncio.run_coroutine_threadsafe(result, background_loop().loop)
+            running.add_done_callback(lambda done: _log_failure(done, what))
     except Exception:
         logger.exception("The %s raised; the others go on", what)
         return False
