@@ -58,6 +58,8 @@ class ModelAdapter(Protocol):
 
 
 _adapters: dict[str, ModelAdapter] = {}
+_library: ModelAdapter | None = None
+"""pydantic-ai's adapter, once it is imported."""
 
 
 def register_model(provider: str, adapter: ModelAdapter) -> None:
@@ -104,17 +106,21 @@ async def _built_in(model: str, agent: Agent) -> ModelAdapter:
         from pyagent_orch.agents import offline
 
         return offline.answer
-    try:
-        # In a thread: the first import takes a second or two, and the loop serves other runs.
-        return await from_thread(_pydantic_ai)
-    except ImportError:
-        raise not_installed(model, agent.name) from None
+    if _library is None:
+        try:
+            # In a thread: the import takes a second or two, and the loop serves other runs.
+            await from_thread(_import_library)
+        except ImportError:
+            raise not_installed(model, agent.name) from None
+    assert _library is not None
+    return _library
 
 
-def _pydantic_ai() -> ModelAdapter:
+def _import_library() -> None:
+    global _library  # noqa: PLW0603 - imported once per process
     from pyagent_orch.agents import pydantic_ai_model
 
-    return pydantic_ai_model.answer
+    _library = pydantic_ai_model.answer
 
 
 def not_installed(model: str, agent: str) -> ModelRequestError:

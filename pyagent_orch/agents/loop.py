@@ -68,12 +68,14 @@ class BackgroundLoop:
                 "it was called like a function inside async code that runs on the agents' event "
                 "loop, which would wait for itself; write `await agent.acall(...)` there",
             )
-        with self._started(work, task_id, agent) as future:
+        with self._started(work, task_id) as future:
             # `wait`, since `future.result(timeout)` raises the same TimeoutError for the deadline
             # as for a timeout inside the coroutine.
             wait([future], limit)
             if not future.done():
                 raise self._too_late(task_id, agent, limit)
+            if future.cancelled() and not self._was_asked(future):
+                raise AgentError(agent, "its coroutine cancelled itself")
             return future.result()
 
     async def run_from(
@@ -83,7 +85,7 @@ class BackgroundLoop:
         if self.is_this_thread():
             # Part of the run that awaits it, which is what `cancel` knows.
             return await self._in_time(work, task_id, agent, limit)
-        with self._started(work, task_id, agent) as future:
+        with self._started(work, task_id) as future:
             return await self._in_time(asyncio.wrap_future(future), task_id, agent, limit)
 
     async def _in_time(
@@ -101,10 +103,12 @@ class BackgroundLoop:
     def _too_late(task_id: str, agent: str, limit: float | None) -> TaskTimeoutError:
         return TaskTimeoutError(task_id, f"agent {agent!r} did not answer within {limit:.3g} s")
 
+    def _was_asked(self, future: Future[Any]) -> bool:
+        with self._lock:
+            return future in self._cancelled
+
     @contextmanager
-    def _started(
-        self, work: Coroutine[Any, Any, T], task_id: str, agent: str
-    ) -> Iterator[Future[T]]:
+    def _started(self, work: Coroutine[Any, Any, T], task_id: str) -> Iterator[Future[T]]:
         """Start a coroutine that `cancel` finds, and that ends with the block."""
         with self._lock:
             future = asyncio.run_coroutine_threadsafe(work, self.loop)
@@ -112,13 +116,9 @@ class BackgroundLoop:
         try:
             yield future
         except (CancelledError, asyncio.CancelledError):
-            with self._lock:
-                asked = future in self._cancelled
-            if asked:
+            if self._was_asked(future):
                 raise TaskCancelledError(task_id) from None
-            if future.cancelled():
-                raise AgentError(agent, "its coroutine cancelled itself") from None
-            raise  # Whoever awaits it was cancelled.
+            raise
         finally:
             # Reached on signals too (Celery's soft time limit, Ctrl-C): nothing runs on unwatched.
             future.cancel()

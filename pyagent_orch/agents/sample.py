@@ -25,8 +25,8 @@ _FORMATS = {
     "ipv6": "2001:db8::1",
     "uri": "https://example.com/",
 }
-_TRIES = 8
-"""How many draws to make where a draw may not fit: unique items, patterns."""
+_TRIES = 64
+"""How many values to try for an item that must differ from the others."""
 
 
 class Sampler:
@@ -39,6 +39,7 @@ class Sampler:
 
     def __init__(self, seed: str, text: str) -> None:
         self._seed, self._text = seed, text
+        self._turn = 0  # Grows with each collision, so that draws move on to the next choice.
 
     def instance(self, schema: Schema) -> Any:
         """A value that fits a self-contained schema.
@@ -46,6 +47,7 @@ class Sampler:
         Raises:
             ValueError: none was found; names the part, which has a pattern for instance.
         """
+        self._turn = 0
         value = self._value(schema, "output")
         problem = problem_with(value, schema)
         if problem is not None:
@@ -53,7 +55,8 @@ class Sampler:
         return value
 
     def _draw(self, path: str) -> int:
-        return int.from_bytes(hashlib.sha256(f"{self._seed}\0{path}".encode()).digest()[:8])
+        content = f"{self._seed}\0{path}".encode(errors="replace")
+        return int.from_bytes(hashlib.sha256(content).digest()[:8]) + self._turn
 
     def _value(self, schema: Schema, path: str) -> Any:
         if "const" in schema:
@@ -127,11 +130,12 @@ class Sampler:
             return items
         wanted = max(schema.get("minItems", 0), min(2, schema.get("maxItems", 2)))
         for index in range(len(items), wanted):
-            for attempt in range(_TRIES):
-                item = self._value(part, f"{path}[{index}]" + f"~{attempt}" * bool(attempt))
+            for _ in range(_TRIES):
+                item = self._value(part, f"{path}[{index}]")
                 if not schema.get("uniqueItems") or item not in items:
                     items.append(item)
                     break
+                self._turn += 1
         return items
 
     def _object(self, schema: Schema, path: str) -> dict[str, Any]:
@@ -146,12 +150,13 @@ class Sampler:
         return made
 
     def _string(self, schema: Schema, path: str) -> str:
-        form = schema.get("format")
-        if form == "uuid":
-            return str(uuid.UUID(int=self._draw(path) << 64 | self._draw(path + "~")))
-        text = _FORMATS.get(str(form), self._text)
-        if "/" not in path and "~" in path:
-            text = f"{text} {self._draw(path) % 1000}"
+        form = str(schema.get("format"))
+        if form.startswith("uuid"):
+            number = self._draw(path) % 2**64 * (2**64 + 1)
+            return str(uuid.UUID(int=number, version=int(form[4:] or 4)))
+        text = _FORMATS.get(form, self._text)
+        if self._turn:
+            text = f"{text} {self._turn}"
         pattern = schema.get("pattern")
         if pattern is not None:
             tries = [text, *_candidates(self._draw(path))]
