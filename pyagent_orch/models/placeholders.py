@@ -61,6 +61,7 @@ _SAID: Final = {
     "__mul__": "*",
     "__ne__": "!=",
     "__rmul__": "*",
+    "startswith": ".startswith() (which json.loads() calls too)",
     "__reduce__": "a copy",
     "__reduce_ex__": "a copy",
 }

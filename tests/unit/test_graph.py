@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+import tracemalloc
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyagent_orch.exceptions import (
@@ -379,6 +380,7 @@ def test_every_state_of_a_task_has_a_style():
 
 @bounded
 @given(st.text() | st.text("<>\"'`%{}[]()#;&|-_=*. \n1a"))
+@example("1) first -- __bold__ `code` <b onclick='x'> %%{init: {}}%%")
 def test_a_name_cannot_act_as_mermaid_html_or_markdown(name):
     drawing = to_mermaid(build_graph("w", [("1", name)], {}))
     assert len(drawing.splitlines()) == 2
@@ -420,4 +422,34 @@ def test_a_graph_with_every_possible_edge_is_reduced_to_a_chain():
     count = 300
     tasks = [(str(i), str(i)) for i in range(count)]
     g = build_graph("full", tasks, {str(i): [str(j) for j in range(i)] for i in range(count)})
+    assert g.segments() == (Chain(g.ids),)
+
+
+def peak_of_reducing(g):
+    g.order()
+    tracemalloc.start()
+    try:
+        g.reduction()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_reducing_keeps_only_the_front_of_the_sweep_in_memory():
+    # 10,000 sets of up to 10,000 bits would be more than 6 MB.
+    assert peak_of_reducing(layers(10_000, 100)) < 4_000_000
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_long_chain_that_one_task_joins_or_starts_is_reduced_in_little_memory(turned):
+    # The sets of the wrong side would be 10,000 of up to 10,000 bits.
+    count = 10_000
+    tasks = [(str(i), str(i)) for i in range(count)]
+    waits = {str(i): [str(i - 1)] for i in range(1, count)}
+    if turned:
+        waits |= {str(i): [str(i - 1), "0"] for i in range(2, count)}
+    else:
+        waits[str(count - 1)] = [str(i) for i in range(count - 1)]
+    g = build_graph("w", tasks, waits)
+    assert peak_of_reducing(g) < 6_000_000
     assert g.segments() == (Chain(g.ids),)
