@@ -7,6 +7,7 @@ reads the environment, when called: outside a run there is nobody to hand a mode
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import uuid
@@ -19,12 +20,13 @@ from pyagent_orch.agents.outputs import as_json
 from pyagent_orch.agents.spec import Agent
 from pyagent_orch.exceptions import AgentError
 from pyagent_orch.models.values import JSONValue
+from pyagent_orch.states import TaskStatus
 
 
 def call(agent: Agent[Any], value: object) -> JSONValue:
     """Run an agent on the background loop and wait for its JSON output."""
     if _is_task(value):
-        value = value.result()  # type: ignore[attr-defined]  # a Task, known by its class
+        value = _output_of(value)
     return background_loop().run(
         _asked(agent, value), task_id=_task_id(), agent=agent.name, limit=_limit(agent)
     )
@@ -33,7 +35,7 @@ def call(agent: Agent[Any], value: object) -> JSONValue:
 async def acall(agent: Agent[Any], value: object) -> JSONValue:
     """Run an agent on the background loop without blocking the caller's own loop."""
     if _is_task(value):
-        value = await from_thread(value.result)  # type: ignore[attr-defined]  # as above
+        value = await from_thread(functools.partial(_output_of, value))
     return await background_loop().run_from(
         _asked(agent, value), task_id=_task_id(), agent=agent.name, limit=_limit(agent)
     )
@@ -64,6 +66,14 @@ def _as_input(agent: Agent[Any], value: object) -> JSONValue:
         raise AgentError(
             agent.name, f"its input, a {type(value).__name__}, has no JSON form"
         ) from None
+
+
+def _output_of(task: Any) -> object:
+    """The output of a Task; waits for it where it is not known yet."""
+    record = task.record
+    if record is not None and record.status is TaskStatus.COMPLETED:
+        return record.output
+    return task.result()
 
 
 def _is_task(value: object) -> bool:

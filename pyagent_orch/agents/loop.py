@@ -179,7 +179,8 @@ def _after_fork_in_child() -> None:
         _loops[-len(_loops) - 1] = dead
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+if hasattr(os, "register_at_fork"):  # Windows has no fork.
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def in_daemon_thread(function: Callable[[], T]) -> Future[T]:

@@ -28,8 +28,16 @@ from pyagent_orch.agents import (
 )
 from pyagent_orch.agents.calls import ModelAnswer
 from pyagent_orch.agents.loop import background_loop
-from pyagent_orch.exceptions import AgentError, TaskCancelledError, TaskTimeoutError
+from pyagent_orch.exceptions import (
+    AgentError,
+    InvalidTaskError,
+    TaskCancelledError,
+    TaskTimeoutError,
+)
+from pyagent_orch.models.records import TaskRecord
+from pyagent_orch.models.tasks import Task
 from pyagent_orch.models.usage import Usage
+from pyagent_orch.states import TaskStatus
 
 
 def run(target, value="input", **fields):
@@ -392,6 +400,32 @@ def test_an_agent_that_times_out_in_place_says_so():
 def test_input_that_is_not_json_is_refused_in_place():
     with pytest.raises(AgentError, match="its input, a object, has no JSON form"):
         helper(object())
+
+
+def completed_task(output):
+    task = Task(agent=helper, input="x")
+    record = TaskRecord(
+        id=task.id,
+        name=task.name,
+        status=TaskStatus.COMPLETED,
+        priority=5,
+        queue="agents",
+        input="x",
+        output=output,
+    )
+    task.update(record)
+    return task
+
+
+def test_an_agent_given_a_task_takes_its_output():
+    task = completed_task("what came out")
+    assert helper(task) == "counting:one: what came out"
+    assert asyncio.run(helper.acall(task)) == "counting:one: what came out"
+
+
+def test_an_agent_given_a_task_that_was_never_submitted_is_told_so():
+    with pytest.raises(InvalidTaskError, match="not been submitted"):
+        helper(Task(agent=helper, input="x"))
 
 
 @pytest.mark.parametrize(
