@@ -1,7 +1,8 @@
 """The Lua acts: loading, and calling by hash.
 
-An act is one file in `scripts/`, put behind `lib.lua`, the constants, and the
-function `message` that fills in a Celery message. It is called by its hash; a
+An act is one file in `scripts/`, put behind the constants, the function
+`message` that fills in a Celery message, `lib.lua`, `joins.lua` and what its
+`-- uses:` line names. It is called by its hash; a
 server that does not know it (restarted, or failed over) is taught it again.
 """
 
@@ -89,6 +90,13 @@ CLAIM_FIELDS = (
     "timeout",
     "metadata",
     "key",
+    "workflow",
+    "deps",
+    "template",
+    "when",
+    "state",
+    "context",
+    "index",
 )
 """The fields of a record that a claim returns, in this order."""
 
@@ -104,13 +112,15 @@ class Acts:
     def __init__(self, client: redis.Redis, keys: tuple[str, str], constants: ActConstants) -> None:
         self._client = client
         self._keys = keys
-        self._head = constants.as_lua() + _source("lib")
+        self._head = constants.as_lua() + _source("lib") + _source("joins")
         self._loaded: dict[str, tuple[str, str]] = {}
 
     def _script(self, name: str) -> tuple[str, str]:
         script = self._loaded.get(name)
         if script is None:
-            source = self._head + _source(name)
+            act = _source(name)
+            used = re.search(r"^-- uses: (\w+)$", act, re.MULTILINE)
+            source = self._head + (_source(used[1]) if used else "") + act
             digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
             script = self._loaded[name] = (source, digest)
         return script

@@ -32,6 +32,17 @@ class NewTask:
     delay_ms: int = 0
     key: str = ""
     """Idempotency key; empty for none."""
+    output: str = ""
+    """The output of a task that is recorded as completed at once, JSON; empty for none."""
+
+    def arguments(self) -> list[str | int | float]:
+        """The task as the acts take it (see record.lua)."""
+        arguments: list[str | int | float] = [
+            self.id, self.delay_ms, self.key, self.output, 2 * len(self.fields)
+        ]  # fmt: skip
+        for field in self.fields.items():
+            arguments += field
+        return arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +84,7 @@ class Records:
             args += pair
         args.append(len(tasks))
         for task in tasks:
-            args += (task.id, task.delay_ms, task.key, 2 * len(task.fields))
-            for field in task.fields.items():
-                args += field
+            args += task.arguments()
         with named_errors(self._label):
             reply = self._acts.run("submit_v1", args)
         if reply[0] == "agent":

@@ -6,12 +6,8 @@
 
 local id, reason, done = ARGV[1], ARGV[2], ARGV[3]
 local key = P .. 'task:' .. id
-local r = call('HMGET', key, 'status', 'owner', 'name', 'attempts')
-if not r[1] then return {'missing'} end
-if FINAL[r[1]] then return {'final', r[1]} end
-if r[2] then call('RPUSH', P .. 'cancels:' .. r[2], id) end
-close(id, r[1], 'cancelled', 'error', cjson.encode({type = 'TaskCancelledError', message = reason}))
-write_result(id, 'REVOKED', done,
-  cjson.encode({exc_type = 'TaskRevokedError', exc_message = {reason}, exc_module = 'celery.exceptions'}), 'null')
-event('task.cancelled', id, 'name', r[3], 'attempt', r[4] or '0')
-return {'ok', r[1]}
+local status = call('HGET', key, 'status')
+if not status then return {'missing'} end
+if FINAL[status] then return {'final', status} end
+cancel(id, status, reason, 'bad', done)
+return {'ok', status}

@@ -1,12 +1,13 @@
 -- claim: the only way into RUNNING.
 --
 -- ARGV: id, worker's lease id, worker's name, now in ISO 8601.
--- Returns {'run', run, then the values of FIELDS, agent JSON} or, refused,
---       {'missing'}, {'held'}, {'early'} or {'final', status, output or false}.
+-- Returns {'run', run, the values of FIELDS, agent JSON, id, status and output or false
+--       of each task it depends on} or, refused, {'missing'}, {'held'}, {'early'} or
+--       {'final', status, output or false}.
 
 local id, worker, name, done = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key = P .. 'task:' .. id
-local r = call('HMGET', key, 'status', 'owner', 'queue', 'priority', 'agent', 'name', 'worker')
+local r = call('HMGET', key, 'status', 'owner', 'queue', 'priority', 'agent', 'name', 'worker', 'workflow', 'ready', 'deps')
 local status = r[1]
 if not status then return {'missing'} end
 if FINAL[status] then return {'final', status, status == 'completed' and read_output(id)} end
@@ -16,7 +17,9 @@ if status == 'running' then
   if not lose(id, r[7] or '', done) then return {'final', 'failed', false} end
   status = 'pending'
 end
+-- Not before its delay is over, and not before all it depends on is recorded.
 if call('ZSCORE', P .. 'delayed', id) then return {'early'} end
+if r[8] and not r[9] then return {'early'} end
 
 local run = call('HINCRBY', key, 'run', 1)
 local attempt = call('HINCRBY', key, 'attempts', 1)
@@ -26,5 +29,18 @@ unqueue(id, r[3], r[4])
 call('SADD', P .. 'running:' .. worker, id)
 move(id, status, 'running')
 event('task.started', id, 'name', r[6], 'attempt', attempt, 'worker', name)
-local fields = call('HMGET', key, unpack(FIELDS))
-return {'run', run, fields, call('HGET', P .. 'agent:' .. r[5], 'json')}
+if r[8] and call('HSETNX', workflow_key(r[8]), 'started', now) == 1 then
+  call('HSET', workflow_key(r[8]), 'status', 'running')
+  move_workflow(r[8], 'pending', 'running')
+  event('workflow.started', r[8], 'name', call('HGET', workflow_key(r[8]), 'name'))
+end
+local inputs = {}
+if r[10] then
+  for dependency in pairs(cjson.decode(r[10])) do
+    local state = call('HGET', P .. 'task:' .. dependency, 'status')
+    inputs[#inputs + 1] = dependency
+    inputs[#inputs + 1] = state
+    inputs[#inputs + 1] = state == 'completed' and read_output(dependency)
+  end
+end
+return {'run', run, call('HMGET', key, unpack(FIELDS)), call('HGET', P .. 'agent:' .. r[5], 'json'), inputs}

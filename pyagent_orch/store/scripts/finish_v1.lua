@@ -16,12 +16,14 @@ if FINAL[status] then return {'final', status, status == 'completed' and read_ou
 if r[2] and r[3] ~= run then
   call('RPUSH', P .. 'cancels:' .. r[2], id)
 end
+local workflow
 if usage ~= '' then
-  close(id, status, 'completed', 'usage', usage)
+  workflow = close(id, status, 'completed', 'usage', usage)
 else
-  close(id, status, 'completed')
+  workflow = close(id, status, 'completed')
 end
 call('HDEL', key, 'error')
-write_result(id, 'SUCCESS', done, output, 'null')
+write_result(id, 'SUCCESS', done, output, 'null', workflow)
 event('task.completed', id, 'name', r[4], 'attempt', r[5] or '0', 'worker', r[6] or '')
+if workflow then spread(id, 'ok') end
 return {'ok'}

@@ -22,6 +22,12 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'delayed', '-inf', now, 'LIMIT', 
   if status and not FINAL[status] then push(id) end
 end
 
+for _, workflow in ipairs(call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now, 'LIMIT', 0, 20)) do
+  call('ZREM', P .. 'deadlines', workflow)
+  local status = call('HGET', workflow_key(workflow), 'status')
+  if status == 'pending' or status == 'running' then cancel_workflow(workflow, 'its deadline passed', done) end
+end
+
 -- After an outage of Redis every lease looks old. A sweeper that finds its own
 -- lease run out, or a server that has just started, lets everybody renew first.
 local function just_back(last)

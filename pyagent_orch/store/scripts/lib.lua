@@ -9,6 +9,9 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local call = redis.call
 
+-- Tells those that depend on a task how it ended; in joins.lua.
+local spread
+
 local FINAL = {completed = true, failed = true, cancelled = true, skipped = true}
 
 local function event(type, id, ...)
@@ -75,10 +78,11 @@ end
 local RESULT = ',"result":'
 local function result_key(id) return C .. 'celery-task-meta-' .. id end
 
-local function write_result(id, state, done, value, traceback)
+-- `keep`: the task is part of a workflow, whose end decides when it expires.
+local function write_result(id, state, done, value, traceback, keep)
   local meta = '{"status":"' .. state .. '","traceback":' .. traceback .. ',"children":[],"date_done":"'
     .. done .. '","task_id":"' .. id .. '"' .. RESULT .. value .. '}'
-  call('SET', result_key(id), meta, 'PX', RECORD_TTL)
+  if keep then call('SET', result_key(id), meta) else call('SET', result_key(id), meta, 'PX', RECORD_TTL) end
   call('PUBLISH', result_key(id), meta)
 end
 
@@ -95,11 +99,11 @@ local function lease(worker)
   return until_ms and tonumber(until_ms) >= now
 end
 
--- Everything a task leaves behind when it becomes final. `changes` are further
--- fields of its record.
+-- Everything a task leaves behind when it becomes final. The further arguments are
+-- fields of its record. Returns the workflow that it is part of, or false.
 local function close(id, from, to, ...)
   local key = P .. 'task:' .. id
-  local r = call('HMGET', key, 'owner', 'queue', 'priority', 'agent', 'key')
+  local r = call('HMGET', key, 'owner', 'queue', 'priority', 'agent', 'key', 'workflow')
   call('HSET', key, 'status', to, 'finished', now, ...)
   move(id, from, to)
   if r[1] then
@@ -110,17 +114,21 @@ local function close(id, from, to, ...)
     unqueue(id, r[2], r[3])
     call('ZREM', P .. 'delayed', id)
   end
-  if r[4] then drop_agent(r[4]) end
-  call('PEXPIRE', key, RECORD_TTL)
-  if r[5] then call('PEXPIRE', P .. 'key:' .. r[5], RECORD_TTL) end
+  if not r[6] then
+    if r[4] then drop_agent(r[4]) end
+    call('PEXPIRE', key, RECORD_TTL)
+    if r[5] then call('PEXPIRE', P .. 'key:' .. r[5], RECORD_TTL) end
+  end
+  return r[6]
 end
 
 -- A failure that ends the task. `error` is our JSON, `value` Celery's form of it.
 local function fail(id, from, done, error_json, value, traceback)
-  close(id, from, 'failed', 'error', error_json)
-  write_result(id, 'FAILURE', done, value, traceback)
+  local workflow = close(id, from, 'failed', 'error', error_json)
+  write_result(id, 'FAILURE', done, value, traceback, workflow)
   local r = call('HMGET', P .. 'task:' .. id, 'name', 'attempts', 'worker')
   event('task.failed', id, 'name', r[1], 'attempt', r[2] or '0', 'worker', r[3] or '', 'error', error_json)
+  if workflow then spread(id, 'bad') end
 end
 
 -- The worker of a running task is gone: push the task again, or give it up

@@ -1,0 +1,44 @@
+-- expand: a running task adds tasks to its workflow and waits for them, without a
+-- worker: it is PENDING until they are done, and then runs again with their outputs.
+-- uses: record
+--
+-- ARGV: number of new agents, then hash and JSON of each; number of tasks, then the tasks
+--       (see record.lua); id of the running task, run, worker's lease id, its state as
+--       JSON, how many it waits for, `need` ('', a number or 'settled'), deps as JSON,
+--       the ids of all new tasks in one string.
+-- Returns {'agent', hash} (nothing is written), {'stale'} (nothing is written) or {'ok'}.
+
+local agents = take_agents()
+local unknown = unknown_agent(agents)
+if unknown then return {'agent', unknown} end
+
+local tasks_at, count = at, tonumber(ARGV[at])
+local ids = {}
+at = at + 1
+for i = 1, count do
+  ids[i] = ARGV[at]
+  at = at + 5 + tonumber(ARGV[at + 4])
+end
+local id, run, worker, state = take(), take(), take(), take()
+local waits, need, deps, spawned = take(), take(), take(), take()
+local key = P .. 'task:' .. id
+local r = call('HMGET', key, 'status', 'run', 'workflow', 'expanded', 'name', 'attempts')
+if r[1] ~= 'running' or r[2] ~= run then return {'stale'} end
+
+keep_agents(agents)
+at = tasks_at + 1
+local open = 0
+for _ = 1, count do
+  if record(r[3]) then open = open + 1 end
+end
+call('HINCRBY', workflow_key(r[3]), 'open', open)
+call('SREM', P .. 'running:' .. worker, id)
+call('HINCRBY', key, 'attempts', -1)
+call('HDEL', key, 'owner', 'ready', 'ok', 'bad', 'out')
+call('HSET', key, 'status', 'pending', 'state', state, 'n', waits, 'need', need, 'deps', deps,
+  'expanded', (r[4] and r[4] .. ' ' or '') .. spawned)
+move(id, 'running', 'pending')
+event('task.expanded', id, 'name', r[5], 'attempt', r[6], 'tasks', count)
+for _, child in ipairs(ids) do weigh(child, '') end
+if tonumber(waits) == 0 then weigh(id, '') end
+return {'ok'}

@@ -1,0 +1,178 @@
+-- How one task's end moves the others of its workflow. Behind lib.lua in each act.
+--
+-- The plan of a workflow lies in the records of its tasks:
+--   next    ids of the tasks that depend on this one     rescue  ids that run only if it fails
+--   after   ids that only come later (SEQUENTIAL)        n       how many it depends on
+--   need    '' all of them, a number of them, or 'settled': all are final, in whichever state
+--   ok, bad, out   how many of them completed, did not, or were on a branch not taken
+--   blocked        how many tasks it only comes after are not final
+-- A dependency counts once, when it becomes final, which happens once: so a
+-- join is exact, whatever is delivered twice.
+
+local function ids_of(text) return string.gmatch(text or '', '%S+') end
+
+local function workflow_key(workflow) return P .. 'workflow:' .. workflow end
+
+local function move_workflow(workflow, from, to)
+  if from ~= to then call('ZREM', P .. 'wstatus:' .. from, workflow) end
+  call('ZADD', P .. 'wstatus:' .. to, now, workflow)
+end
+
+local touched, agenda, draining = {}, {}, false
+
+local function skip(id, from, kind, reason)
+  close(id, from, 'skipped', 'skip', kind, 'error', cjson.encode({type = 'TaskSkippedError', message = reason}))
+  write_result(id, 'REVOKED', '', cjson.encode({exc_type = 'TaskRevokedError', exc_message = {reason},
+    exc_module = 'celery.exceptions'}), 'null', true)
+  event('task.skipped', id, 'name', call('HGET', P .. 'task:' .. id, 'name'), 'reason', reason)
+  spread(id, kind)
+end
+
+-- Cancel a task that is not final. `kind` says how it counts for those that depend on it.
+local function cancel(id, status, reason, kind, done)
+  local r = call('HMGET', P .. 'task:' .. id, 'owner', 'name', 'attempts', 'expanded')
+  if r[1] then call('RPUSH', P .. 'cancels:' .. r[1], id) end
+  local workflow = close(id, status, 'cancelled', 'skip', kind, 'error', cjson.encode({type = 'TaskCancelledError', message = reason}))
+  write_result(id, 'REVOKED', done or '', cjson.encode({exc_type = 'TaskRevokedError', exc_message = {reason},
+    exc_module = 'celery.exceptions'}), 'null', workflow)
+  event('task.cancelled', id, 'name', r[2], 'attempt', r[3] or '0', 'reason', reason)
+  -- What it spawned and waits for has no use any more.
+  if r[4] then
+    for child in ids_of(r[4]) do
+      local state = call('HGET', P .. 'task:' .. child, 'status')
+      if state and not FINAL[state] then cancel(child, state, reason, 'out') end
+    end
+  end
+  if workflow then spread(id, kind) end
+end
+
+local function cancel_rest(id)
+  for dependency in pairs(cjson.decode(call('HGET', P .. 'task:' .. id, 'deps') or '{}')) do
+    local status = call('HGET', P .. 'task:' .. dependency, 'status')
+    if status and not FINAL[status] then cancel(dependency, status, 'not needed any more', 'out') end
+  end
+end
+
+local function start(id, delay, external)
+  call('HSET', P .. 'task:' .. id, 'ready', '1')
+  if delay and tonumber(delay) > 0 then
+    schedule_push(id, now + tonumber(delay))
+  elseif not external then
+    push(id)
+  end
+end
+
+-- Look whether a task can start, or never will.
+local function weigh(id, cause)
+  local key = P .. 'task:' .. id
+  local r = call('HMGET', key, 'status', 'ready', 'n', 'need', 'ok', 'bad', 'out', 'blocked',
+    'delay', 'workflow', 'cancel_rest', 'expanded')
+  if r[1] ~= 'pending' or r[2] then return end
+  local n, need = tonumber(r[3] or '0'), r[4] or ''
+  local ok, bad, out = tonumber(r[5] or '0'), tonumber(r[6] or '0'), tonumber(r[7] or '0')
+  local can, never = false, false
+  if need == 'settled' then
+    can = ok + bad + out == n
+  elseif need ~= '' then
+    can = ok >= tonumber(need)
+    never = not can and n - bad - out < tonumber(need)
+  else
+    never = bad > 0 or (n > 0 and out == n)
+    can = not never and ok + out == n
+  end
+  if never and r[12] then
+    -- It has started and waits for what it spawned: it fails, it is not skipped.
+    fail(id, 'pending', '', cjson.encode({type = 'TaskFailedError', message = cause}),
+      cjson.encode({exc_type = 'TaskFailedError', exc_message = {id, cause}, exc_module = 'pyagent_orch.exceptions'}),
+      'null')
+    for child in ids_of(r[12]) do
+      local status = call('HGET', P .. 'task:' .. child, 'status')
+      if status and not FINAL[status] then cancel(child, status, 'not needed any more', 'out') end
+    end
+  elseif never then
+    skip(id, 'pending', bad > 0 and 'bad' or 'out', cause)
+  elseif can and tonumber(r[8] or '0') <= 0 then
+    start(id, r[9], r[10] and call('HGET', workflow_key(r[10]), 'external'))
+    if r[11] then cancel_rest(id) end
+  end
+end
+
+local function finalize(workflow)
+  local key = workflow_key(workflow)
+  local w = call('HMGET', key, 'status', 'open', 'cause', 'cancelled', 'name')
+  if not w[1] or tonumber(w[2]) > 0 or w[1] == 'completed' or w[1] == 'failed' or w[1] == 'cancelled' then return end
+  local status = w[4] and 'cancelled' or (w[3] and 'failed' or 'completed')
+  call('HSET', key, 'status', status, 'finished', now)
+  move_workflow(workflow, w[1], status)
+  call('ZREM', P .. 'deadlines', workflow)
+  for _, id in ipairs(call('LRANGE', key .. ':tasks', 0, -1)) do
+    call('PEXPIRE', P .. 'task:' .. id, RECORD_TTL)
+    call('PEXPIRE', result_key(id), RECORD_TTL)
+    local agent = call('HGET', P .. 'task:' .. id, 'agent')
+    if agent then drop_agent(agent) end
+  end
+  call('PEXPIRE', key .. ':tasks', RECORD_TTL)
+  call('PEXPIRE', key, RECORD_TTL)
+  event('workflow.' .. status, workflow, 'name', w[5], 'reason', w[4] or w[3] or '')
+end
+
+local function spread_one(id, kind)
+  local r = call('HMGET', P .. 'task:' .. id, 'next', 'rescue', 'after', 'workflow', 'name', 'status', 'error')
+  if not r[4] then return end
+  local cause = ''
+  if kind == 'bad' then
+    cause = (r[5] or id) .. ' ' .. (r[6] or '')
+    local told, error = pcall(cjson.decode, r[7] or '')
+    if told and type(error) == 'table' and error.message ~= '' and r[6] ~= 'skipped' then
+      cause = cause .. ': ' .. preview(error.type .. ': ' .. error.message)
+    elseif told and type(error) == 'table' and r[6] == 'skipped' then
+      cause = error.message
+    end
+    -- The first failure is what the workflow failed of.
+    if r[6] ~= 'skipped' then call('HSETNX', workflow_key(r[4]), 'cause', cause) end
+  elseif kind == 'out' then
+    cause = r[6] == 'skipped' and 'its branch was not taken' or ((r[5] or id) .. ' was not needed')
+  end
+  call('HINCRBY', workflow_key(r[4]), 'open', -1)
+  touched[r[4]] = true
+  for follower in ids_of(r[1]) do
+    call('HINCRBY', P .. 'task:' .. follower, kind, 1)
+    weigh(follower, cause)
+  end
+  for follower in ids_of(r[2]) do
+    -- The other way round: it runs because this one failed.
+    local counts = (kind == 'bad' and r[6] == 'failed') and 'ok' or 'out'
+    call('HINCRBY', P .. 'task:' .. follower, counts, 1)
+    weigh(follower, (r[5] or id) .. ' did not fail')
+  end
+  for follower in ids_of(r[3]) do
+    call('HINCRBY', P .. 'task:' .. follower, 'blocked', -1)
+    weigh(follower, cause)
+  end
+end
+
+-- Tell those that depend on a task how it ended; a list, not a recursion, so
+-- that a chain of ten thousand costs no stack.
+spread = function(id, kind)
+  agenda[#agenda + 1] = {id, kind}
+  if draining then return end
+  draining = true
+  local at = 1
+  while at <= #agenda do
+    spread_one(agenda[at][1], agenda[at][2])
+    at = at + 1
+  end
+  agenda, draining = {}, false
+  for workflow in pairs(touched) do finalize(workflow) end
+  touched = {}
+end
+
+local function cancel_workflow(workflow, reason, done)
+  local key = workflow_key(workflow)
+  call('HSET', key, 'cancelled', reason)
+  for _, id in ipairs(call('LRANGE', key .. ':tasks', 0, -1)) do
+    local status = call('HGET', P .. 'task:' .. id, 'status')
+    if status and not FINAL[status] then cancel(id, status, reason, 'out', done) end
+  end
+  finalize(workflow)
+end

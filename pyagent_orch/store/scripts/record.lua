@@ -1,0 +1,90 @@
+-- Writing new records, for the acts that do (`-- uses: record`).
+--
+-- A task among the arguments is: id, delay in ms, idempotency key or '', output or '',
+-- number of field/value strings, those strings ('name', 'agent', 'input' among them).
+
+local at = 1
+local function take()
+  at = at + 1
+  return ARGV[at - 1]
+end
+
+-- Read the agents that come along: number, then hash and JSON of each.
+local function take_agents()
+  local agents = {}
+  for _ = 1, tonumber(take()) do
+    local hash = take()
+    agents[hash] = take()
+  end
+  return agents
+end
+
+-- Look before the first write, so that an act is all or nothing: the first agent
+-- that is neither in the store nor along, or nil. Leaves `at` where it was.
+local function unknown_agent(agents)
+  local first, unknown = at, nil
+  for _ = 1, tonumber(take()) do
+    at = at + 4
+    local last = at + tonumber(ARGV[at])
+    for i = at + 1, last, 2 do
+      local hash = ARGV[i + 1]
+      if ARGV[i] == 'agent' and not agents[hash] and call('HEXISTS', P .. 'agent:' .. hash, 'json') == 0 then
+        unknown = hash
+      end
+    end
+    at = last + 1
+  end
+  at = first
+  return unknown
+end
+
+local function keep_agents(agents)
+  for hash, json in pairs(agents) do
+    local key = P .. 'agent:' .. hash
+    call('HSETNX', key, 'json', json)
+    -- An agent whose tasks all existed already must not stay for ever.
+    if tonumber(call('HGET', key, 'active') or 0) <= 0 then call('PEXPIRE', key, RECORD_TTL) end
+  end
+end
+
+-- Read and write one task. Returns its id, its delay and the id of its event; or, when
+-- it exists, nil and the id of the task that has its key or id ('' when that is another one).
+local function record(workflow)
+  local id, delay, unique, output = take(), tonumber(take()), take(), take()
+  local size = tonumber(take())
+  local fields, name, agent, input = {}, '', '', ''
+  for i = 1, size do fields[i] = ARGV[at + i - 1] end
+  for i = 1, size, 2 do
+    if fields[i] == 'name' then name = fields[i + 1]
+    elseif fields[i] == 'agent' then agent = fields[i + 1]
+    elseif fields[i] == 'input' then input = fields[i + 1] end
+  end
+  at = at + size
+
+  local key = P .. 'task:' .. id
+  local same = unique ~= '' and call('GET', P .. 'key:' .. unique)
+  if same and call('EXISTS', P .. 'task:' .. same) == 1 then return nil, same end
+  if call('EXISTS', key) == 1 then
+    -- A repeat of this very submit (its answer was lost on the way) is no error.
+    local old = call('HMGET', key, 'agent', 'input')
+    return nil, (old[1] == agent and (old[2] or '') == input) and id or ''
+  end
+  local status = output == '' and 'pending' or 'completed'
+  call('HSET', key, 'status', status, 'created', now, unpack(fields))
+  hold_agent(agent)
+  if unique ~= '' then
+    call('HSET', key, 'key', unique)
+    call('SET', P .. 'key:' .. unique, id)
+  end
+  if workflow then
+    call('HSET', key, 'workflow', workflow)
+    call('RPUSH', workflow_key(workflow) .. ':tasks', id)
+    if delay > 0 then call('HSET', key, 'delay', delay) end
+  end
+  move(id, nil, status)
+  if output ~= '' then
+    call('HSET', key, 'finished', now)
+    write_result(id, 'SUCCESS', '', output, 'null', true)
+  end
+  return id, delay, event('task.submitted', id, 'name', name)
+end

@@ -1,0 +1,101 @@
+-- retry_workflow: run again what did not complete; every recorded output stays.
+--
+-- ARGV: id, then ids of tasks to take up again with those that were skipped because of
+--       them; without any, all that failed, were cancelled, or were skipped for that.
+-- Returns {'missing'}, {'refused', status}, {'gone', what} or {'ok', number of tasks}.
+
+local workflow = ARGV[1]
+local key = workflow_key(workflow)
+local w = call('HMGET', key, 'status', 'name')
+if not w[1] then return {'missing'} end
+local all = call('LRANGE', key .. ':tasks', 0, -1)
+
+local again, order = {}, {}
+local function take_up(id)
+  if again[id] then return end
+  local r = call('HMGET', P .. 'task:' .. id, 'status', 'skip', 'next', 'rescue')
+  -- A branch that was not taken stays so; what runs or completed is not touched.
+  if not r[1] or not FINAL[r[1]] or r[1] == 'completed' then return end
+  again[id] = true
+  order[#order + 1] = id
+end
+if #ARGV > 1 then
+  for i = 2, #ARGV do take_up(ARGV[i]) end
+  local i = 1
+  while i <= #order do
+    local r = call('HMGET', P .. 'task:' .. order[i], 'next', 'rescue')
+    for follower in ids_of(r[1]) do take_up(follower) end
+    for follower in ids_of(r[2]) do take_up(follower) end
+    i = i + 1
+  end
+else
+  if w[1] == 'completed' or w[1] == 'pending' then return {'refused', w[1]} end
+  for _, id in ipairs(all) do
+    local r = call('HMGET', P .. 'task:' .. id, 'status', 'skip')
+    if r[1] == 'failed' or r[1] == 'cancelled' or (r[1] == 'skipped' and r[2] ~= 'out') then take_up(id) end
+  end
+  -- What would have run if they failed is decided anew with them.
+  local i = 1
+  while i <= #order do
+    for follower in ids_of(call('HGET', P .. 'task:' .. order[i], 'rescue')) do take_up(follower) end
+    i = i + 1
+  end
+end
+if #order == 0 then return {'refused', w[1]} end
+for _, id in ipairs(order) do
+  local agent = call('HGET', P .. 'task:' .. id, 'agent')
+  if agent and call('HEXISTS', P .. 'agent:' .. agent, 'json') == 0 then return {'gone', agent} end
+end
+
+local final = w[1] ~= 'pending' and w[1] ~= 'running'
+if final then
+  for _, id in ipairs(all) do
+    call('PERSIST', P .. 'task:' .. id)
+    call('PERSIST', result_key(id))
+    local agent = call('HGET', P .. 'task:' .. id, 'agent')
+    if agent then hold_agent(agent) end
+  end
+  call('PERSIST', key)
+  call('PERSIST', key .. ':tasks')
+end
+call('HDEL', key, 'finished', 'cause', 'cancelled')
+call('HSET', key, 'status', 'running')
+move_workflow(workflow, w[1], 'running')
+call('HINCRBY', key, 'open', #order)
+event('workflow.retried', workflow, 'name', w[2], 'tasks', #order)
+
+for _, id in ipairs(order) do
+  local task = P .. 'task:' .. id
+  local r = call('HMGET', task, 'status', 'name')
+  call('HDEL', task, 'error', 'finished', 'started', 'failures', 'losses', 'deferrals', 'usage',
+    'skip', 'ready', 'ok', 'bad', 'out', 'blocked')
+  call('HSET', task, 'status', 'pending')
+  call('DEL', result_key(id))
+  move(id, r[1], 'pending')
+  event('task.requeued', id, 'name', r[2])
+end
+for _, id in ipairs(order) do
+  local task = P .. 'task:' .. id
+  local r = call('HMGET', task, 'deps', 'rescues', 'afters')
+  local counts = {ok = 0, bad = 0, out = 0}
+  for dependency in pairs(cjson.decode(r[1] or '{}')) do
+    local d = call('HMGET', P .. 'task:' .. dependency, 'status', 'skip')
+    if d[1] == 'completed' then counts.ok = counts.ok + 1
+    elseif d[1] and FINAL[d[1]] then
+      local kind = d[2] == 'out' and 'out' or 'bad'
+      counts[kind] = counts[kind] + 1
+    end
+  end
+  for dependency in ids_of(r[2]) do
+    local status = call('HGET', P .. 'task:' .. dependency, 'status')
+    if status == 'failed' then counts.ok = counts.ok + 1
+    elseif status and FINAL[status] then counts.out = counts.out + 1 end
+  end
+  local blocked = 0
+  for earlier in ids_of(r[3]) do
+    if not FINAL[call('HGET', P .. 'task:' .. earlier, 'status') or ''] then blocked = blocked + 1 end
+  end
+  call('HSET', task, 'ok', counts.ok, 'bad', counts.bad, 'out', counts.out, 'blocked', blocked)
+end
+for _, id in ipairs(order) do weigh(id, '') end
+return {'ok', #order}
