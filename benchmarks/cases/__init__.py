@@ -1,0 +1,17 @@
+"""The cases, one file for each kind; in the order in which they run."""
+
+from benchmarks.case import Case
+from benchmarks.cases.costs import COSTS
+from benchmarks.cases.imports import Imports
+from benchmarks.cases.latency import LATENCIES
+from benchmarks.cases.submit import SubmitMany, SubmitOne
+from benchmarks.cases.throughput import THROUGHPUTS
+
+CASES: tuple[type[Case], ...] = (
+    *THROUGHPUTS,
+    SubmitOne,
+    SubmitMany,
+    *LATENCIES,
+    Imports,
+    *COSTS,
+)

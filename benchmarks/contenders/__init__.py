@@ -1,0 +1,7 @@
+"""The contenders, one file each. The first one is what the others are measured against."""
+
+from benchmarks.contender import Contender
+from benchmarks.contenders.plain_celery import PlainCelery
+from benchmarks.contenders.pyagent import PyAgentOrch
+
+CONTENDERS: tuple[type[Contender], ...] = (PlainCelery, PyAgentOrch)

@@ -1,0 +1,73 @@
+"""Plain Celery: stock settings, results stored, no events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contender import Contender
+from benchmarks.processes import WorkerProcess, celery_arguments
+
+
+class PlainCelery(Contender):
+    """`apply_async` and `AsyncResult.get()`."""
+
+    name = "plain Celery"
+    database = 1
+    # What a program that does the same by hand imports.
+    imports = "import celery, redis, pydantic"
+    program = "from benchmarks.plain_app import noop; noop.apply_async((1,))"
+
+    _app: Any
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The broker's URL."""
+        return {"BENCHMARK_PLAIN_URL": self.url}
+
+    def open(self) -> None:
+        """Import the app, which reads its URL from the environment, as a worker does."""
+        os.environ |= self.environment
+        from benchmarks import plain_app
+
+        self._app = plain_app.app
+        self._noop: Any = plain_app.noop
+        self._hold: Any = plain_app.hold
+
+    def close(self) -> None:
+        """End the worker and the client's connections."""
+        self.stop_worker()
+        self._app.close()
+
+    def start_worker(self, pool: str, concurrency: int) -> None:
+        """Start `celery -A benchmarks.plain_app worker`."""
+        self.worker = WorkerProcess(
+            celery_arguments("benchmarks.plain_app", pool, concurrency),
+            self.environment,
+            self.directory / f"plain-{pool}.log",
+        )
+        self.worker.wait_until(lambda: bool(self._app.control.ping(timeout=0.5)))
+
+    def submit(self, number: int) -> object:
+        """One `apply_async`."""
+        return self._noop.apply_async((number,))
+
+    def submit_many(self, count: int) -> Sequence[object]:
+        """A loop: Celery has nothing else that is faster (`group` is slower)."""
+        return [self._noop.apply_async((number,)) for number in range(count)]
+
+    def hold(self, gate: Path) -> object:
+        """One `apply_async`."""
+        return self._hold.apply_async((str(gate),))
+
+    def call(self, number: int) -> object:
+        """`apply_async(...).get()`."""
+        return self._noop.apply_async((number,)).get(timeout=60)
+
+    def count_done(self, handles: Sequence[Any]) -> int:
+        """Count the results' keys."""
+        keys = [f"celery-task-meta-{result.id}" for result in handles]
+        done: Any = self.server.client(self.database).exists(*keys)
+        return int(done)

@@ -1,0 +1,94 @@
+"""The figures for people and for machines."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from benchmarks.rounds import Line
+
+
+def table(lines: Sequence[Line], names: Sequence[str]) -> str:
+    """A table: medians, ratios to the first contender, and the bars.
+
+    Args:
+        lines: the figures.
+        names: the contenders; the last one is ours, which the bars are for.
+    """
+    baseline, ours = names[0], names[-1]
+    heads = ["", "unit", *names, *(f"{name} : {baseline}" for name in names[1:]), "must be", ""]
+    rows = []
+    for line in lines:
+        ratios = [line.ratio(name, baseline) for name in names[1:]]
+        metric = line.metric
+        bar = ""
+        if metric.bar is not None:
+            bar = f"{'>=' if metric.better == 'higher' else '<='} {metric.bar:g}"
+        rows.append(
+            [
+                metric.name,
+                metric.unit,
+                *(_figure(line.median(name)) for name in names),
+                *("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios),
+                bar,
+                "" if holds(line, ours, baseline) else "MISSED",
+            ]
+        )
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    text = []
+    for row in [heads, ["-" * width for width in widths], *rows]:
+        cells = [
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        text.append("  ".join(cells).rstrip())
+    return "\n".join(text)
+
+
+def holds(line: Line, ours: str, baseline: str) -> bool:
+    """Whether a bar is reached; true where there is none, or nothing was measured."""
+    ratio = line.ratio(ours, baseline)
+    return ratio is None or line.metric.holds(ratio)
+
+
+def as_json(lines: Sequence[Line], names: Sequence[str], machine: dict[str, Any]) -> dict[str, Any]:
+    """Everything, round by round."""
+    return {
+        "machine": machine,
+        "metrics": [
+            {
+                "case": line.case,
+                "name": line.metric.name,
+                "unit": line.metric.unit,
+                "better": line.metric.better,
+                "bar": line.metric.bar,
+                "holds": holds(line, names[-1], names[0]),
+                "figures": line.figures,
+                "medians": {name: line.median(name) for name in names},
+                "ratios": {name: line.ratio(name, names[0]) for name in names[1:]},
+            }
+            for line in lines
+        ],
+    }
+
+
+def describe_machine(server: str) -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        # Above the number of cores the machine was busy with something else.
+        "load": [round(load, 1) for load in os.getloadavg()],
+        "server": server,
+        **{name: version(name) for name in ("celery", "kombu", "redis", "pyagent-orch")},
+    }
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,0 +1,33 @@
+"""What the tasks of every contender do: nothing, or wait for a gate.
+
+Standard library only: every contender's worker imports it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+GATE_SECONDS = 120.0
+"""How long a gate is waited for at the most."""
+
+
+def small_result(number: int) -> dict[str, int]:
+    """The output of a no-op task."""
+    return {"number": number}
+
+
+def hold_until(gate: str) -> None:
+    """Leave a file that says that this slot waits, and wait until the gate's file exists.
+
+    Raises:
+        TimeoutError: it does not after `GATE_SECONDS`.
+    """
+    Path(f"{gate}.held.{os.getpid()}.{threading.get_ident()}").touch()
+    deadline = time.monotonic() + GATE_SECONDS
+    while not Path(gate).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(gate)
+        time.sleep(0.002)
