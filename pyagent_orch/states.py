@@ -37,7 +37,14 @@ FINAL_TASK_STATES = frozenset(
 
 TASK_MOVES: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.PENDING: frozenset(
-        {TaskStatus.RUNNING, TaskStatus.CANCELLED, TaskStatus.SKIPPED, TaskStatus.FAILED}
+        {
+            TaskStatus.RUNNING,
+            TaskStatus.CANCELLED,
+            TaskStatus.SKIPPED,
+            TaskStatus.FAILED,
+            # An attempt that was taken for dead has answered after all.
+            TaskStatus.COMPLETED,
+        }
     ),
     TaskStatus.RUNNING: frozenset(
         {
@@ -51,7 +58,14 @@ TASK_MOVES: dict[TaskStatus, frozenset[TaskStatus]] = {
         }
     ),
     TaskStatus.RETRYING: frozenset(
-        {TaskStatus.RUNNING, TaskStatus.CANCELLED, TaskStatus.FAILED, TaskStatus.SKIPPED}
+        {
+            TaskStatus.RUNNING,
+            TaskStatus.CANCELLED,
+            TaskStatus.SKIPPED,
+            TaskStatus.FAILED,
+            # As from PENDING.
+            TaskStatus.COMPLETED,
+        }
     ),
     TaskStatus.COMPLETED: frozenset(),
     # Only by `Orchestrator.retry`.
@@ -70,7 +84,7 @@ class WorkflowStatus(StrEnum):
     RUNNING = "running"
     """At least one task has started."""
     COMPLETED = "completed"
-    """Every task is final and none failed without an on-failure task taking over."""
+    """Every task is final and none failed; some may have been skipped by their condition."""
     FAILED = "failed"
     """Every task is final and at least one failed; `error` names the first."""
     CANCELLED = "cancelled"

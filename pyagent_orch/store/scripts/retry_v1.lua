@@ -7,10 +7,13 @@
 local id, run, worker, delay = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local key = P .. 'task:' .. id
 local r = call('HMGET', key, 'status', 'run', 'name', 'attempts', 'worker')
+-- An attempt that was taken for dead says nothing about the one that runs now, which may be
+-- on this very worker: its note of what it runs has to stay.
+if r[1] == 'running' and r[2] ~= run then return {'stale'} end
 call('SREM', P .. 'running:' .. worker, id)
 if not r[1] then return {'missing'} end
 if FINAL[r[1]] then return {'final', r[1]} end
-if r[1] ~= 'running' or r[2] ~= run then return {'stale'} end
+if r[1] ~= 'running' then return {'stale'} end
 
 if ARGV[6] == '1' then
   call('HINCRBY', key, 'failures', 1)
