@@ -24,7 +24,8 @@ class Settings(BaseModel):
     by an environment variable: `redis_url` by `PYAGENT_ORCH_REDIS_URL`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # No value in an error's text: it may be a URL with a password.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     redis_url: str | None = Field(default=None, repr=False)
     """`redis://`, `rediss://`, `redis+socket://` or `sentinel://`; None: the embedded server."""

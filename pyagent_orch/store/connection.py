@@ -49,7 +49,19 @@ class BlockingClient:
 RedisError = redis.exceptions.RedisError
 """The root of what the client library raises; for rooms that must not know it."""
 
-_PASSING = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
+_PASSING = (
+    *("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN"),
+    "NOREPLICAS",
+)
+"""How errors begin that pass: full, loading, failing over."""
+_PASSING_CLASSES = (
+    # For these the library has taken the beginning away.
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.MasterDownError,
+)
 
 SCHEMES = ("redis", "rediss", "unix", "redis+socket")
 
@@ -87,7 +99,10 @@ def parse_address(url: str) -> Address:
     Raises:
         ConfigurationError: it is none of these; the text does not show the URL.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError("redis_url", "its host is no valid address") from None
     if parts.scheme not in SCHEMES:
         raise ConfigurationError(
             "redis_url",
@@ -107,15 +122,31 @@ def parse_address(url: str) -> Address:
             f"redis+socket://{credentials}{at}{parts.path}?"
             f"{urlencode({'virtual_host': db, **query})}"
         )
-        return Address(parts.path, client, broker)
+        return _checked(Address(parts.path, client, broker))
     try:
         port = parts.port or 6379
     except ValueError:
         raise ConfigurationError("redis_url", "its port is no number from 1 to 65535") from None
     database = parts.path.strip("/")
     if database and not database.isdigit():
-        raise ConfigurationError("redis_url", f"its database {database!r} is no number")
-    return Address(f"{parts.hostname or 'localhost'}:{port}", url, url)
+        # Not shown: behind a "/" in a password that is not quoted stands its rest.
+        raise ConfigurationError(
+            "redis_url", "its database is no number (a '/' in a password is written %2F)"
+        )
+    return _checked(Address(f"{parts.hostname or 'localhost'}:{port}", url, url))
+
+
+def _checked(address: Address) -> Address:
+    """Have the client library read the URL's options now instead of at the first call."""
+    try:
+        pool = redis.ConnectionPool.from_url(address.client_url)
+        pool.connection_class(**pool.connection_kwargs)
+    except (TypeError, ValueError):
+        # The library's text may show the value.
+        raise ConfigurationError(
+            "redis_url", "an option behind its '?' is unknown or has a wrong value"
+        ) from None
+    return address
 
 
 def connect(
@@ -146,6 +177,8 @@ def is_outage(error: BaseException) -> bool:
     """
     if isinstance(error, redis.exceptions.AuthenticationError):
         return False
+    if isinstance(error, _PASSING_CLASSES):
+        return True
     if isinstance(error, redis.exceptions.ResponseError):
         return str(error).startswith(_PASSING)
     return isinstance(
@@ -165,6 +198,6 @@ def named_errors(label: str) -> Iterator[None]:
     except (redis.exceptions.ConnectionError, OSError) as error:
         raise OrchestratorConnectionError(label, str(error) or type(error).__name__) from None
     except redis.exceptions.ResponseError as error:
-        if str(error).startswith((*_PASSING, "NOPERM", "NOREPLICAS")):
+        if is_outage(error) or isinstance(error, redis.exceptions.NoPermissionError):
             raise OrchestratorConnectionError(label, f"it refuses: {error}") from None
         raise

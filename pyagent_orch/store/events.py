@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import redis
 
-from pyagent_orch.exceptions import OrchestratorConnectionError
+from pyagent_orch.exceptions import ConfigurationError, OrchestratorConnectionError
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.values import JSONValue, to_json
 from pyagent_orch.store.connection import BlockingClient, RedisError, named_errors
 from pyagent_orch.store.keys import Keys
 
+_ID = re.compile(r"\d{1,19}(-\d{1,19})?")
 _NUMBERS = frozenset({"attempt", "delay_ms", "tasks"})
 _JSON = frozenset({"error", "info"})
 
@@ -57,12 +59,21 @@ class EventLog:
         Args:
             after: the id of the last event seen.
             count: how many at the most.
+
+        Raises:
+            ConfigurationError: that is no event's id.
         """
+        _check_id(after)
         with named_errors(self._label):
             return _events(self._client.xread({self._keys.events: after}, count=count))
 
     def follow(self, after: str, client: BlockingClient, *, count: int = 500) -> list[Event]:
-        """Read events that follow an id, and wait up to `BLOCK_MS` for the first one."""
+        """Read events that follow an id, and wait up to `BLOCK_MS` for the first one.
+
+        Raises:
+            ConfigurationError: that is no event's id.
+        """
+        _check_id(after)
         with self._blocking(client):
             return _events(
                 client.redis.xread({self._keys.events: after}, count=count, block=self.BLOCK_MS)
@@ -112,6 +123,13 @@ class EventLog:
         """Say that these events are dealt with."""
         with named_errors(self._label):
             self._client.xack(self._keys.events, group, *event_ids)
+
+
+def _check_id(event_id: str) -> None:
+    if not _ID.fullmatch(event_id):
+        raise ConfigurationError(
+            "since", f"{event_id[:80]!r} is not the id of an event, such as '1767225600000-0'"
+        )
 
 
 def _events(reply: Any) -> list[Event]:

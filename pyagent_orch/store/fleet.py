@@ -11,6 +11,7 @@ import redis
 from pyagent_orch.models.values import JSONValue
 from pyagent_orch.store.acts import Acts
 from pyagent_orch.store.clock import now_iso
+from pyagent_orch.store.connection import named_errors
 from pyagent_orch.store.keys import Keys
 
 
@@ -29,8 +30,8 @@ class Pulse:
 class Fleet:
     """Calls about workers. Safe to share between threads."""
 
-    def __init__(self, client: redis.Redis, acts: Acts, keys: Keys) -> None:
-        self._client, self._acts, self._keys = client, acts, keys
+    def __init__(self, client: redis.Redis, acts: Acts, keys: Keys, label: str) -> None:
+        self._client, self._acts, self._keys, self._label = client, acts, keys, label
 
     def heartbeat(self, lease_id: str, name: str, info: str, held: Sequence[str]) -> Pulse:
         """Renew a worker's lease and do what is due for the fleet.
@@ -53,12 +54,18 @@ class Fleet:
         return int(self._acts.run("leave_v1", [lease_id, name, *held]))
 
     def workers(self) -> dict[str, dict[str, JSONValue]]:
-        """The workers that hold a lease: name to what they say of themselves."""
-        leases = [str(lease) for lease in self._client.zrange(self._keys.workers, 0, -1)]
-        pipe = self._client.pipeline(transaction=False)
-        for lease in leases:
-            pipe.hmget(self._keys.worker(lease), "name", "info")
-        return {name: json.loads(info) for name, info in pipe.execute() if name}
+        """The workers that hold a lease: name to what they say of themselves.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+        """
+        with named_errors(self._label):
+            leases = [str(lease) for lease in self._client.zrange(self._keys.workers, 0, -1)]
+            pipe = self._client.pipeline(transaction=False)
+            for lease in leases:
+                pipe.hmget(self._keys.worker(lease), "name", "info")
+            found = pipe.execute()
+        return {name: json.loads(info) for name, info in found if name}
 
     def known_agents(self) -> frozenset[str] | None:
         """Names of the agents that living workers have registered; None without any worker."""

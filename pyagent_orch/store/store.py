@@ -78,7 +78,7 @@ class Store:
     @cached_property
     def fleet(self) -> Fleet:
         """Workers, their leases, and the queues."""
-        return Fleet(self.client, self.acts, self.keys)
+        return Fleet(self.client, self.acts, self.keys, self.address.label)
 
     @cached_property
     def events(self) -> EventLog:
