@@ -50,8 +50,6 @@ def _troubles_of(text: str) -> list[str]:
     if len(ends) > 1:
         counts = ", ".join(f"{count} {_LINE_END_NAMES[end]}" for end, count in ends.items())
         troubles.append(f"mixed line ends: {counts}")
-    if text and not text.endswith(("\n", "\r")):
-        troubles.append("the last line has no end")
     for what, found in (
         ("control characters", _CONTROLS.search(text)),
         ("characters that an earlier decoding lost", re.search("\N{REPLACEMENT CHARACTER}", text)),

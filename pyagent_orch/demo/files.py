@@ -60,7 +60,8 @@ def default_folder() -> Path:
     """The project's own checkout if the package runs in one, else the installed package."""
     package = Path(__file__).resolve().parent.parent
     checkout = package.parent
-    is_checkout = (checkout / "pyproject.toml").is_file() and (checkout / "README.md").is_file()
+    # An installed package lies in site-packages, which has neither.
+    is_checkout = (checkout / "pyproject.toml").is_file() and (checkout / "tests").is_dir()
     return checkout if is_checkout else package
 
 

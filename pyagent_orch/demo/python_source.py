@@ -129,7 +129,9 @@ def _scopes(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Scope]]:
 def _wants_docstring(name: str, node: _Scope) -> bool:
     if isinstance(node, ast.Module):
         return bool(node.body)
-    if any(part.startswith(("_", "<")) for part in name.split(".")):
+    parts = name.split(".")
+    # A test's name is its docstring.
+    if any(part.startswith(("_", "<", "test_", "Test")) for part in parts):
         return False
     # Overloads and the setters of properties have their docstring elsewhere.
     marks = {ast.unparse(mark).rpartition(".")[2] for mark in node.decorator_list}

@@ -82,7 +82,7 @@ class PythonSource(_Finding):
     longest: Function | None = None
     most_complex: Function | None = None
     public_names: int = Field(default=0, ge=0)
-    """The module, its public classes and their public functions: what wants a docstring."""
+    """The module, its public classes and functions but for tests: what wants a docstring."""
     undocumented: list[str] = []
     """Those of them that have none."""
     standard_imports: list[str] = []
