@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pyagent_orch.demo.findings import Findings, RunFigures
 from pyagent_orch.demo.report import reading_ease_in_words, size
 
-_PLAIN_INTERVAL_SECONDS = 2.0
-
 Advance = Callable[[int, str], None]
 """Tells the progress: how many tasks are final, and what runs now."""
 
@@ -38,8 +36,13 @@ def say(line: str = "") -> None:
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Advance]:
-    """Show how far the tasks are: a bar on a terminal, else a line now and then."""
+def progress(total: int, *, interval_seconds: float = 2.0) -> Iterator[Advance]:
+    """Show how far the tasks are: a bar on a terminal with rich, else a line now and then.
+
+    Args:
+        total: how many tasks there are.
+        interval_seconds: between two lines, >= 0.
+    """
     if sys.stdout.isatty() and has_rich():
         with _bar(total) as fill:
             yield fill
@@ -48,7 +51,7 @@ def progress(total: int) -> Iterator[Advance]:
 
     def advance(done: int, running: str) -> None:
         nonlocal last
-        if time.monotonic() - last >= _PLAIN_INTERVAL_SECONDS and done < total:
+        if time.monotonic() - last >= interval_seconds and done < total:
             last = time.monotonic()
             say(f"{done:,} of {total:,} files read{f', now {running}' if running else ''}")
 
