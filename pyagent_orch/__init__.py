@@ -22,10 +22,13 @@ if TYPE_CHECKING:
         AgentNotFoundError,
         AgentNotPortableError,
         ConfigurationError,
+        CycleError,
+        DuplicateTaskError,
         EmbeddedServerError,
         IllegalMoveError,
         InputError,
         InvalidTaskError,
+        InvalidWorkflowError,
         ModelError,
         OrchestratorClosedError,
         OrchestratorConnectionError,
@@ -38,6 +41,11 @@ if TYPE_CHECKING:
         TaskNotFoundError,
         TaskSkippedError,
         TaskTimeoutError,
+        UnknownDependencyError,
+        WorkflowCancelledError,
+        WorkflowExistsError,
+        WorkflowFailedError,
+        WorkflowNotFoundError,
     )
     from pyagent_orch.models.events import Event
     from pyagent_orch.models.retry import RetryPolicy
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
     from pyagent_orch.models.usage import Usage
     from pyagent_orch.orchestrator import Orchestrator
     from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
+    from pyagent_orch.workflows import Workflow
 
 _HOMES = {
     "agents": ("Agent", "agent", "current_run", "register_agent", "register_tool"),
@@ -71,12 +80,21 @@ _HOMES = {
         "TaskNotFoundError",
         "TaskSkippedError",
         "TaskTimeoutError",
+        "CycleError",
+        "DuplicateTaskError",
+        "InvalidWorkflowError",
+        "UnknownDependencyError",
+        "WorkflowCancelledError",
+        "WorkflowExistsError",
+        "WorkflowFailedError",
+        "WorkflowNotFoundError",
     ),
     "models.events": ("Event",),
     "models.retry": ("RetryPolicy",),
     "models.tasks": ("Task",),
     "models.usage": ("Usage",),
     "orchestrator": ("Orchestrator",),
+    "workflows": ("Workflow",),
     "states": ("ExecutionPattern", "TaskStatus", "WorkflowStatus"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -87,12 +105,15 @@ __all__ = [
     "AgentNotFoundError",
     "AgentNotPortableError",
     "ConfigurationError",
+    "CycleError",
+    "DuplicateTaskError",
     "EmbeddedServerError",
     "Event",
     "ExecutionPattern",
     "IllegalMoveError",
     "InputError",
     "InvalidTaskError",
+    "InvalidWorkflowError",
     "ModelError",
     "Orchestrator",
     "OrchestratorClosedError",
@@ -110,7 +131,13 @@ __all__ = [
     "TaskSkippedError",
     "TaskStatus",
     "TaskTimeoutError",
+    "UnknownDependencyError",
     "Usage",
+    "Workflow",
+    "WorkflowCancelledError",
+    "WorkflowExistsError",
+    "WorkflowFailedError",
+    "WorkflowNotFoundError",
     "WorkflowStatus",
     "agent",
     "create_app",

@@ -290,6 +290,37 @@ class TaskTimeoutError(TaskOutcomeError, TimeoutError):
     outcome = "timed out"
 
 
+class WorkflowOutcomeError(PyAgentOrchError):
+    """A workflow ended without its output.
+
+    Args:
+        workflow_id: its id.
+        reason: the first failure, or why it was cancelled.
+    """
+
+    outcome = "ended without an output"
+
+    def __init__(self, workflow_id: str, reason: str = "") -> None:
+        super().__init__(workflow_id, reason)
+        self.workflow_id, self.reason = workflow_id, reason
+
+    def __str__(self) -> str:
+        text = f"Workflow {self.workflow_id} {self.outcome}"
+        return text + (f": {self.reason}" if self.reason else "")
+
+
+class WorkflowFailedError(WorkflowOutcomeError):
+    """A task of the workflow failed."""
+
+    outcome = "failed"
+
+
+class WorkflowCancelledError(WorkflowOutcomeError):
+    """The workflow was cancelled, or its deadline passed."""
+
+    outcome = "was cancelled"
+
+
 class IllegalMoveError(PyAgentOrchError):
     """A task or workflow cannot be moved from the state it is in.
 
@@ -305,6 +336,22 @@ class IllegalMoveError(PyAgentOrchError):
 
     def __str__(self) -> str:
         return f"Cannot {self.wanted} {self.subject}: it is {self.status}."
+
+
+class WorkflowExistsError(PyAgentOrchError):
+    """A workflow of this id is recorded already.
+
+    Args:
+        workflow_id: its id.
+        status: its state.
+    """
+
+    def __init__(self, workflow_id: str, status: str) -> None:
+        super().__init__(workflow_id, status)
+        self.workflow_id, self.status = workflow_id, status
+
+    def __str__(self) -> str:
+        return f"Workflow {self.workflow_id} is recorded already; it is {self.status}."
 
 
 # --- what an agent raises -----------------------------------------------------------

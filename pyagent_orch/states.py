@@ -35,6 +35,9 @@ FINAL_TASK_STATES = frozenset(
     {TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.SKIPPED}
 )
 
+RETRIABLE_STATES = FINAL_TASK_STATES - {TaskStatus.COMPLETED}
+"""Final states that somebody's retry leaves again."""
+
 TASK_MOVES: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.PENDING: frozenset(
         {

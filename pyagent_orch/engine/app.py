@@ -49,11 +49,13 @@ def create_app(settings: Settings | None = None, *, address: Address | None = No
 
 def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
     keys = Keys(settings.namespace)
+    # A socket file has no network to keep alive, and redis-py refuses to be told.
+    keep_alive = {} if address.is_socket else {"socket_keepalive": True}
     sockets = {
         # Without these a call on a frozen Redis hangs for ever.
         "socket_timeout": settings.socket_timeout_seconds,
         "socket_connect_timeout": settings.connect_timeout_seconds,
-        "socket_keepalive": True,
+        **keep_alive,
     }
     return {
         "broker_url": address.broker_url,
@@ -76,7 +78,7 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
         },
         "redis_socket_timeout": settings.socket_timeout_seconds,
         "redis_socket_connect_timeout": settings.connect_timeout_seconds,
-        "redis_socket_keepalive": True,
+        "redis_socket_keepalive": bool(keep_alive),
         # Celery's results live as long as our records do.
         "result_expires": settings.record_ttl_seconds,
         # Nothing executable is in a message.

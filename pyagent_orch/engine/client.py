@@ -9,6 +9,7 @@ from celery import Celery
 from pyagent_orch.config import Settings
 from pyagent_orch.engine.app import create_app
 from pyagent_orch.engine.dispatch import Dispatcher
+from pyagent_orch.engine.prepare import Preparer
 from pyagent_orch.engine.runtime import runtime_of
 from pyagent_orch.store import Address, Store
 
@@ -34,7 +35,8 @@ class Client:
         self.pid = os.getpid()
         self.app = app or create_app(settings, address=address)
         self._owns_app = app is None
-        self.dispatcher = Dispatcher(self.store, settings, local=local)
+        self.preparer = Preparer(self.store, settings, local=local)
+        self.dispatcher = Dispatcher(self.store, self.preparer)
 
     @property
     def store(self) -> Store:

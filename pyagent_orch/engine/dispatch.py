@@ -1,47 +1,37 @@
-"""From a user's task to what the submit act takes."""
+"""From users' tasks and workflows to the acts that record and queue them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pyagent_orch.agents import is_registered, to_wire
-from pyagent_orch.config import Settings
+from pyagent_orch.engine.prepare import Preparer, encode
 from pyagent_orch.exceptions import (
-    AgentNotFoundError,
-    InputError,
-    InvalidTaskError,
     OrchestratorConnectionError,
     SubmitError,
     TaskExistsError,
+    WorkflowExistsError,
 )
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.models.values import JSONValue, from_ms, to_json
 from pyagent_orch.states import TaskStatus
 from pyagent_orch.store import Store
-from pyagent_orch.store.records import NewTask, UnknownAgentHashError
+from pyagent_orch.store.newtasks import NewTask, UnknownAgentHashError
+from pyagent_orch.store.workflows import NewWorkflow
+from pyagent_orch.workflows import Flow, Plan, PlannedTask, Workflow, plan_workflow
 
 BATCH = 500
 """How many tasks one act records; a larger one would hold Redis up for others."""
-_FLEET_AGENTS_SECONDS = 10.0
-"""How long the names that the fleet's workers know are believed."""
 
 
 class Dispatcher:
-    """Submits tasks to one store. Safe to share between threads.
+    """Submits tasks and workflows to one store. Safe to share between threads."""
 
-    Args:
-        store: where they go.
-        settings: the defaults of what a task does not say.
-        local: whether the worker is in this process, so that any callable can be an agent.
-    """
-
-    def __init__(self, store: Store, settings: Settings, *, local: bool) -> None:
-        self._store, self._settings, self._local = store, settings, local
-        self._agents: dict[str, str] = {}
+    def __init__(self, store: Store, preparer: Preparer) -> None:
+        self._store, self._preparer = store, preparer
         self._sent: set[str] = set()
-        self._fleet_agents: tuple[float, frozenset[str] | None] = (float("-inf"), None)
+
+    # --- tasks ------------------------------------------------------------------------
 
     def submit(self, tasks: Sequence[Task]) -> dict[int, str]:
         """Record tasks and queue them; one round trip for each `BATCH`.
@@ -54,7 +44,7 @@ class Dispatcher:
             SubmitError: Redis went away between two batches.
             OrchestratorConnectionError: Redis is out of reach; nothing was sent.
         """
-        prepared = [self._prepare(task) for task in tasks]
+        prepared = [self._preparer.task(task) for task in tasks]
         existing: dict[int, str] = {}
         for start in range(0, len(tasks), BATCH):
             batch = prepared[start : start + BATCH]
@@ -69,12 +59,14 @@ class Dispatcher:
 
     def _send(self, tasks: Sequence[Task], batch: Sequence[NewTask], start: int) -> dict[int, str]:
         used = {str(new.fields["agent"]) for new in batch}
-        unknown = {key: self._agents[key] for key in used if key not in self._sent}
+        known = self._preparer.agents
         try:
-            done = self._store.records.submit(batch, unknown)
+            done = self._store.records.submit(
+                batch, {key: known[key] for key in used if key not in self._sent}
+            )
         except UnknownAgentHashError:
             # Expired since, or Redis is new.
-            done = self._store.records.submit(batch, {key: self._agents[key] for key in used})
+            done = self._store.records.submit(batch, {key: known[key] for key in used})
         self._sent |= used
         existing: dict[int, str] = {}
         for place, task_id in done.existing.items():
@@ -84,82 +76,137 @@ class Dispatcher:
                     task.name, f"its id {task.id!r} belongs to another task; choose another id"
                 )
             existing[start + place] = task_id
-        created = from_ms(done.created_ms)
         for place, new in enumerate(batch):
-            if place in done.existing:
-                continue
-            task = tasks[start + place]
-            task.update(
-                TaskRecord(
-                    id=new.id,
-                    name=task.name,
-                    status=TaskStatus.PENDING,
-                    priority=task.priority,
-                    queue=str(new.fields["queue"]),
-                    input=_plain(task.input),
-                    metadata=task.metadata,
-                    agent=str(new.fields["agent"]),
-                    created_at=created,
-                    timeout=task.timeout,
-                    key=task.key,
-                )
-            )
+            if place not in done.existing:
+                _show_pending(tasks[start + place], new, done.created_ms)
         return existing
 
-    def _prepare(self, task: Task) -> NewTask:
-        wire = self._wire(task)
-        fields: dict[str, str | int | float] = {
-            "name": task.name,
-            "agent": wire,
-            "input": encode(task.name, task.input, "input"),
-            "queue": task.queue or self._settings.queue,
-            "priority": task.priority,
+    # --- workflows ----------------------------------------------------------------------
+
+    def plan(self, workflow: Workflow) -> Plan:
+        """Check a workflow and plan it.
+
+        Raises:
+            InvalidWorkflowError: it cannot be run as it is.
+            InvalidTaskError: a task of it cannot be sent.
+        """
+        return plan_workflow(workflow, self._preparer.path_for)
+
+    def send_plan(self, plan: Plan, *, external: bool = False) -> None:
+        """Record a workflow and start what can start; one act.
+
+        Args:
+            plan: what `plan` gave.
+            external: record it only: a Celery canvas will start its tasks.
+
+        Raises:
+            InvalidTaskError: a task of it cannot be sent; nothing was sent.
+            WorkflowExistsError: its id is that of a workflow that is recorded already.
+            OrchestratorConnectionError: Redis is out of reach; nothing was sent.
+        """
+        workflow = plan.workflow
+        tasks = self._planned(plan)
+        fields = {
+            "name": workflow.name,
+            "results": " ".join(plan.results),
+            "edges": to_json({task: on for task, on in plan.graph.parents.items() if on}),
         }
-        if task.metadata:
-            fields["metadata"] = encode(task.name, task.metadata, "metadata")
-        if task.timeout is not None:
-            fields["timeout"] = task.timeout
-        if task.retry is not None:
-            fields["retry"] = task.retry.model_dump_json(exclude_defaults=True)
-        return NewTask(task.id, fields, int(task.delay * 1000), task.key or "")
+        if workflow.pattern is not None:
+            fields["pattern"] = workflow.pattern.value
+        if workflow.metadata:
+            fields["metadata"] = encode(workflow.name, workflow.metadata, "metadata")
+        if external:
+            fields["external"] = "1"
+        self.send_workflow(workflow.id, fields, tasks, workflow.deadline)
+        for planned, new in zip(plan.tasks, tasks, strict=True):
+            _show_pending(planned.task, new, 0)
 
-    def _wire(self, task: Task) -> str:
-        """The content hash of the task's agent, whose JSON is kept for the store."""
-        try:
-            wire = to_wire(task.agent, local=self._local)
-        except InvalidTaskError as error:
-            raise type(error)(task.name, error.problem) from None
-        if isinstance(task.agent, str) and not is_registered(task.agent):
-            self._check_fleet_knows(task.agent)
-        self._agents[wire.hash] = wire.json
-        return wire.hash
+    def send_workflow(
+        self,
+        workflow_id: str,
+        fields: Mapping[str, str],
+        tasks: Sequence[NewTask],
+        deadline: float | None,
+        agents: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send a workflow that is ready to be recorded; see `send_plan`."""
+        known = self._preparer.agents | dict(agents or {})
+        used = {str(new.fields["agent"]) for new in tasks}
+        status = self._store.workflows.submit(
+            NewWorkflow(
+                workflow_id,
+                fields,
+                tasks,
+                int((deadline or 0) * 1000),
+                {key: known[key] for key in used if key in known},
+            )
+        )
+        if status is not None:
+            raise WorkflowExistsError(workflow_id, status)
 
-    def _check_fleet_knows(self, name: str) -> None:
-        """Refuse a name that no living worker has; without any worker it may yet come."""
-        asked, names = self._fleet_agents
-        if names is None or name not in names or time.monotonic() - asked > _FLEET_AGENTS_SECONDS:
-            names = self._store.fleet.known_agents()
-            self._fleet_agents = (time.monotonic(), names)
-        if names is not None and name not in names:
-            raise AgentNotFoundError(name, names)
+    def _planned(self, plan: Plan) -> list[NewTask]:
+        children: dict[str, list[str]] = {one.task.id: [] for one in plan.tasks}
+        rescued: dict[str, list[str]] = {one.task.id: [] for one in plan.tasks}
+        later: dict[str, list[str]] = {one.task.id: [] for one in plan.tasks}
+        for one in plan.tasks:
+            for parent in one.parents:
+                children[parent].append(one.task.id)
+            for parent in one.rescues:
+                rescued[parent].append(one.task.id)
+            for parent in one.afters:
+                later[parent].append(one.task.id)
+        names = {one.task.id: one.name for one in plan.tasks}
+        planned: list[NewTask] = []
+        for one in plan.tasks:
+            fields = self._fields(one, names)
+            for field, followers in (("next", children), ("rescue", rescued), ("after", later)):
+                if followers[one.task.id]:
+                    fields[field] = " ".join(followers[one.task.id])
+            planned.append(NewTask(one.task.id, fields, int(one.task.delay * 1000)))
+        return planned
+
+    def _fields(self, one: PlannedTask, names: Mapping[str, str]) -> dict[str, str | int | float]:
+        task = one.task
+        agent = self._preparer.agent(one.name, one.agent)
+        fields = self._preparer.fields(task, agent, one.input, one.name)
+        fields["n"] = len(one.parents) + len(one.rescues)
+        if one.parents or one.rescues:
+            fields["deps"] = to_json({id_: names[id_] for id_ in (*one.parents, *one.rescues)})
+        if one.rescues:
+            fields["rescues"] = " ".join(one.rescues)
+        if one.afters:
+            fields["afters"], fields["blocked"] = " ".join(one.afters), len(one.afters)
+        if one.need:
+            fields["need"] = one.need
+        if task.cancel_rest and task.map is None:
+            fields["cancel_rest"] = "1"
+        if one.when is not None:
+            fields["when"] = one.when.json
+        if not task.context:
+            fields["context"] = "0"
+        if isinstance(one.agent, Flow) and one.agent.name == "gather":
+            # The end of a sub-workflow fails with it; it is not skipped.
+            fields["expanded"] = ""
+        return fields
 
 
-def encode(task: str, value: object, what: str) -> str:
-    """Write a value of a task as JSON.
-
-    Raises:
-        InputError: it has no JSON form.
-    """
-    try:
-        text = to_json(value)
-        text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            task,
-            f"its {what} cannot be sent as JSON ({error}); give text, numbers, lists, "
-            "dictionaries with text keys, or a pydantic model",
-        ) from None
-    return text
+def _show_pending(task: Task, new: NewTask, created_ms: int) -> None:
+    """Give a task the record that it has just got, without reading it back."""
+    task.update(
+        TaskRecord(
+            id=new.id,
+            name=str(new.fields["name"]),
+            status=TaskStatus.PENDING,
+            priority=task.priority,
+            queue=str(new.fields["queue"]),
+            input=_plain(task.input),
+            metadata=task.metadata,
+            agent=str(new.fields["agent"]),
+            created_at=from_ms(created_ms) if created_ms else None,
+            timeout=task.timeout,
+            key=task.key,
+        )
+    )
 
 
 def _plain(value: object) -> JSONValue:

@@ -11,16 +11,18 @@ import logging
 from typing import Any
 
 from celery import Celery
-from celery.exceptions import Ignore, Retry, SoftTimeLimitExceeded
+from celery.exceptions import Ignore, Retry
 
-from pyagent_orch.agents import AgentOutcome, Invocation, invoke
+from pyagent_orch.agents import AgentOutcome
 from pyagent_orch.engine.attempts import end_attempt
+from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.message import RUN_TASK
 from pyagent_orch.engine.patience import patiently
 from pyagent_orch.engine.runtime import Runtime, runtime_of
-from pyagent_orch.exceptions import TaskCancelledError, TaskTimeoutError
+from pyagent_orch.engine.work import Work
+from pyagent_orch.exceptions import TaskCancelledError
 from pyagent_orch.models.values import to_json
-from pyagent_orch.store.runs import Claim, Refusal
+from pyagent_orch.store.runs import Claim, Expansion, Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -39,21 +41,44 @@ def register_run_task(app: Celery) -> None:
     )
 
 
-def _run(self: Any) -> Any:
-    """Run the task that the message's id names; returns its recorded output."""
+def _run(self: Any, *received: Any) -> Any:
+    """Run the task that the message's id names; returns its recorded output.
+
+    Args:
+        self: the bound Celery task.
+        received: inside a plain Celery canvas, the result of the task before.
+    """
     runtime = runtime_of(self.app)
     task_id = self.request.id
     runs, lease = runtime.store.runs, runtime.lease_id
     worker = runtime.worker_name or self.request.hostname
+    fault_point("before_claim")
     claim = patiently(lambda: runs.claim(task_id, lease, worker), f"claim of task {task_id}")
+    fault_point("after_claim")
     if not isinstance(claim, Claim):
         if claim.reason is Refusal.FINAL and claim.output is not None:
             return json.loads(claim.output)
         logger.info("Message of task %s dropped: %s %s", task_id, claim.reason, claim.status or "")
         raise Ignore
+    return _finish(runtime, claim, _attempt(runtime, claim, received))
+
+
+def _attempt(runtime: Runtime, claim: Claim, received: tuple[Any, ...]) -> AgentOutcome:
+    """One attempt to come to an output.
+
+    Raises:
+        Ignore: there is none to come, and the record says so already.
+        Retry: it failed and another one follows; recorded.
+        Exception: it failed for good; recorded.
+    """
+    runs, lease = runtime.store.runs, runtime.lease_id
     try:
-        outcome = _invoke(runtime, claim)
-        output = to_json(outcome.output)
+        work = Work(runtime, claim, received)
+        wanted = work.wanted
+        outcome = work.run() if wanted else None
+        if isinstance(outcome, AgentOutcome):
+            # Refused here, where a failure is still the agent's.
+            to_json(outcome.output).encode()
     except TaskCancelledError:
         # The record says so already; that is why the agent was stopped.
         raise Ignore from None
@@ -62,34 +87,29 @@ def _run(self: Any) -> Any:
         if following is not None:
             raise Retry(exc=error, when=following.delay) from error
         raise
+    if outcome is None:
+        reason = "its condition is false"
+        patiently(lambda: runs.skip(claim, lease, reason), f"skip of task {claim.id}")
+        raise Ignore
+    if isinstance(outcome, Expansion):
+        patiently(lambda: runs.expand(claim, lease, outcome), f"expansion of task {claim.id}")
+        raise Ignore
+    return outcome
+
+
+def _finish(runtime: Runtime, claim: Claim, outcome: AgentOutcome) -> Any:
+    """Record an output; returns the one that is recorded, which may be another attempt's."""
+    runs, lease = runtime.store.runs, runtime.lease_id
+    output = to_json(outcome.output)
     usage = outcome.usage.model_dump_json(exclude_defaults=True) if outcome.usage else ""
+    fault_point("before_finish")
     verdict = patiently(
-        lambda: runs.finish(claim, lease, output, usage), f"finish of task {task_id}"
+        lambda: runs.finish(claim, lease, output, usage), f"finish of task {claim.id}"
     )
+    fault_point("after_finish")
     if verdict.accepted:
         return outcome.output
     if verdict.output is not None:
-        # Another attempt was first; its answer is the task's.
         return json.loads(verdict.output)
-    logger.info("Output of task %s dropped: the task is %s", task_id, verdict.status)
+    logger.info("Output of task %s dropped: the task is %s", claim.id, verdict.status)
     raise Ignore
-
-
-def _invoke(runtime: Runtime, claim: Claim) -> AgentOutcome:
-    fields = claim.fields
-    timeout = fields["timeout"]
-    invocation = Invocation(
-        task_id=claim.id,
-        name=fields["name"] or claim.id,
-        attempt=int(fields["attempts"] or 1),
-        run_key=fields["key"] or claim.id,
-        metadata=json.loads(fields["metadata"] or "{}"),
-        context={},
-        deadline_seconds=float(timeout) if timeout else None,
-        default_model=runtime.settings.model,
-        interruptible=runtime.interruptible,
-    )
-    try:
-        return invoke(claim.agent, json.loads(fields["input"] or "null"), invocation)
-    except SoftTimeLimitExceeded:
-        raise TaskTimeoutError(claim.id, f"it ran longer than {timeout} s") from None

@@ -13,17 +13,16 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 from pyagent_orch.agents.loop import background_loop
 from pyagent_orch.exceptions import OrchestratorConnectionError
-from pyagent_orch.listener.follower import Handler, argument_of
+from pyagent_orch.listener.follower import Adopter, Handler, argument_of
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.records import TaskRecord
-from pyagent_orch.models.tasks import Task
 from pyagent_orch.store import RedisError, Store
+from pyagent_orch.workflows import WorkflowRecord
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ class DurableHandler:
         pattern: which events; `task.*` patterns work.
         handler: called with what `Orchestrator.on` documents; it may be called twice with
             an event when a process dies, so its effect should bear a repeat.
-        adopt: makes a live task of a record.
+        adopter: makes live objects of records.
     """
 
     def __init__(
@@ -51,9 +50,9 @@ class DurableHandler:
         group: str,
         pattern: str,
         handler: Handler,
-        adopt: Callable[[TaskRecord], Task],
+        adopter: Adopter,
     ) -> None:
-        self._store, self._adopt = store, adopt
+        self._store, self._adopter = store, adopter
         self.group, self.pattern, self.handler = group, pattern, handler
         self._consumer = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._client = store.blocking_client()
@@ -101,11 +100,12 @@ class DurableHandler:
         """Whether the event is dealt with; one whose handler raised is offered again."""
         if not event.matches(self.pattern):
             return True
-        task = None
+        record: TaskRecord | WorkflowRecord | None = None
         if event.noun == "task":
             record = self._store.records.get_many([event.subject])[0]
-            task = self._adopt(record) if record else None
-        argument: Any = argument_of(event, task)
+        elif event.noun == "workflow":
+            record = self._store.workflows.get_many([event.subject])[0]
+        argument: Any = argument_of(event, record, self._adopter)
         try:
             result = self.handler(argument)
             if inspect.iscoroutine(result):

@@ -1,8 +1,8 @@
 """The listener: one thread that follows the event stream for one orchestrator.
 
-It keeps live tasks up to date, wakes who waits, and calls callbacks and
-handlers, in the order of the stream. A handler that raises is logged with the
-event and stops nobody. Knows the store and the models, no Celery.
+It keeps live tasks and workflows up to date, wakes who waits, and calls
+callbacks and handlers, in the order of the stream. A handler that raises is
+logged with the event and stops nobody. Knows the store and the models, no Celery.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from pyagent_orch.agents.loop import background_loop
 from pyagent_orch.exceptions import OrchestratorConnectionError
@@ -23,15 +23,42 @@ from pyagent_orch.models.events import Event
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.store import RedisError, Store
+from pyagent_orch.workflows import Workflow, WorkflowRecord
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[Any], object]
+Live = Task | Workflow
+Record = TaskRecord | WorkflowRecord
+Key = tuple[str, str]
+"""`task` or `workflow`, and an id."""
 
-FINAL_EVENTS = frozenset({"task.completed", "task.failed", "task.cancelled", "task.skipped"})
+FINAL_EVENTS = frozenset(
+    {
+        "task.completed", "task.failed", "task.cancelled", "task.skipped",
+        "workflow.completed", "workflow.failed", "workflow.cancelled",
+    }
+)  # fmt: skip
+_LIVELY_EVENTS = frozenset({"task.started", "task.retried", "task.recovered", "workflow.started"})
+"""What a live object that somebody holds should show before it is final."""
 _PAGE = 500
 _LONGEST_PAUSE = 2.0
 """Seconds between two tries while Redis is away."""
+
+
+class Adopter(Protocol):
+    """Makes live objects of records, for handlers."""
+
+    def task(self, record: TaskRecord) -> Task:
+        """A live task."""
+
+    def workflow(self, record: WorkflowRecord) -> Workflow:
+        """A live workflow."""
+
+
+def key_of(live: Live) -> Key:
+    """How a live object is known here."""
+    return ("task" if isinstance(live, Task) else "workflow", live.id)
 
 
 class Listener:
@@ -39,15 +66,15 @@ class Listener:
 
     Args:
         store: the store to read; the listener opens a connection of its own.
-        adopt: makes a live task of a record, for handlers.
+        adopter: makes live objects for handlers.
     """
 
-    def __init__(self, store: Store, adopt: Callable[[TaskRecord], Task]) -> None:
-        self._store, self._adopt = store, adopt
+    def __init__(self, store: Store, adopter: Adopter) -> None:
+        self._store, self._adopter = store, adopter
         self._lock = threading.Lock()
-        self._tasks: dict[str, list[weakref.ref[Task]]] = {}
-        self._callbacks: dict[str, list[tuple[Task, Handler]]] = {}
-        self._waiters: dict[str, Future[None]] = {}
+        self._live: dict[Key, list[weakref.ref[Live]]] = {}
+        self._callbacks: dict[Key, list[tuple[Live, Handler]]] = {}
+        self._waiters: dict[Key, Future[None]] = {}
         self._handlers: list[tuple[str, Handler]] = []
         self._position = ""
         self._stopping = threading.Event()
@@ -93,39 +120,41 @@ class Listener:
         for waiter in waiters:
             waiter.cancel()
 
-    def track(self, task: Task) -> None:
-        """Keep a live task up to date for as long as somebody holds it."""
+    def track(self, live: Live) -> None:
+        """Keep a live object up to date for as long as somebody holds it."""
+        key = key_of(live)
         with self._lock:
-            self._tasks.setdefault(task.id, []).append(weakref.ref(task))
-            if task.callback is not None:
-                self._callbacks.setdefault(task.id, []).append((task, task.callback))
+            self._live.setdefault(key, []).append(weakref.ref(live))
+            if live.callback is not None:
+                self._callbacks.setdefault(key, []).append((live, live.callback))
 
     @contextmanager
-    def tracking(self, tasks: Sequence[Task]) -> Iterator[None]:
-        """Track tasks while they are submitted, and on; those that fail to be, are forgotten."""
-        for task in tasks:
-            self.track(task)
+    def tracking(self, lives: Sequence[Live]) -> Iterator[None]:
+        """Track objects while they are submitted, and on; those that fail to be, are forgotten."""
+        for live in lives:
+            self.track(live)
         try:
             yield
         finally:
-            for task in tasks:
-                if not task.is_live:
-                    self.forget(task)
+            for live in lives:
+                if not live.is_live:
+                    self.forget(live)
 
-    def forget(self, task: Task) -> None:
-        """Undo `track`, for a task that was not recorded after all."""
+    def forget(self, live: Live) -> None:
+        """Undo `track`, for what was not recorded after all."""
+        key = key_of(live)
         with self._lock:
-            self._tasks.pop(task.id, None)
-            self._callbacks.pop(task.id, None)
+            self._live.pop(key, None)
+            self._callbacks.pop(key, None)
 
-    def is_tracking(self, task: Task) -> bool:
+    def is_tracking(self, live: Live) -> bool:
         """Whether this object is kept up to date."""
-        return any(ref() is task for ref in self._tasks.get(task.id, ()))
+        return any(ref() is live for ref in self._live.get(key_of(live), ()))
 
-    def final(self, task_id: str) -> Future[None]:
-        """A future that is done when the task is final; shared by all who wait."""
+    def final(self, live: Live) -> Future[None]:
+        """A future that is done when the object is final; shared by all who wait."""
         with self._lock:
-            return self._waiters.setdefault(task_id, Future())
+            return self._waiters.setdefault(key_of(live), Future())
 
     def add_handler(self, pattern: str, handler: Handler) -> None:
         """Call a handler for each event from now on whose type fits the pattern."""
@@ -139,23 +168,25 @@ class Listener:
             self._handlers = [entry for entry in self._handlers if entry[1] is not handler]
             return len(self._handlers) < before
 
-    def settle(self, record: TaskRecord) -> None:
+    def settle(self, noun: str, record: Record) -> None:
         """Take a record that somebody has read; if it is final, wake and call who waits for it."""
+        key = (noun, record.id)
         with self._lock:
-            tasks = [task for ref in self._tasks.get(record.id, ()) if (task := ref())]
-        for task in tasks:
-            task.update(record)
-        if record.status.is_final:
-            with self._lock:
-                self._tasks.pop(record.id, None)
-                callbacks = self._callbacks.pop(record.id, [])
-                waiter = self._waiters.pop(record.id, None)
-            for task, _ in callbacks:
-                task.update(record)
-            if waiter is not None and waiter.set_running_or_notify_cancel():
-                waiter.set_result(None)
-            for task, callback in callbacks:
-                call_handler(callback, task, f"callback of task {record.id}")
+            lives = [live for ref in self._live.get(key, ()) if (live := ref())]
+        for live in lives:
+            live.update(record)  # type: ignore[arg-type] # the noun pairs them
+        if not record.status.is_final:
+            return
+        with self._lock:
+            self._live.pop(key, None)
+            callbacks = self._callbacks.pop(key, [])
+            waiter = self._waiters.pop(key, None)
+        for live, _ in callbacks:
+            live.update(record)  # type: ignore[arg-type] # the noun pairs them
+        if waiter is not None and waiter.set_running_or_notify_cancel():
+            waiter.set_result(None)
+        for live, callback in callbacks:
+            call_handler(callback, live, f"callback of {noun} {record.id}")
 
     # --- the thread ---------------------------------------------------------------------
 
@@ -187,62 +218,77 @@ class Listener:
         return _order(self._store.events.first_id()) >= _order(event.id)
 
     def _catch_up(self) -> None:
-        """Read the records of all that is watched: events about them may be gone."""
+        """Read the records of all that is watched: events about them may be gone.
+
+        Also finds the end of a stream that was lost with its server.
+        """
         with self._lock:
-            watched = list({*self._tasks, *self._callbacks, *self._waiters})
-        for record in self._store.records.get_many(watched):
-            if record is not None:
-                self.settle(record)
+            watched = {*self._live, *self._callbacks, *self._waiters}
+        for (noun, _), record in self._read(watched).items():
+            self.settle(noun, record)
+        if _order(self._store.events.last_id()) < _order(self._position):
+            self._position = "0-0"
+
+    def _read(self, keys: Iterable[Key]) -> Mapping[Key, Record]:
+        keys = list(keys)
+        tasks = [found for noun, found in keys if noun == "task"]
+        workflows = [found for noun, found in keys if noun == "workflow"]
+        records: dict[Key, Record] = {}
+        if tasks:
+            for task in self._store.records.get_many(tasks):
+                if task is not None:
+                    records["task", task.id] = task
+        if workflows:
+            for workflow in self._store.workflows.get_many(workflows):
+                if workflow is not None:
+                    records["workflow", workflow.id] = workflow
+        return records
 
     def _deliver(self, events: Sequence[Event]) -> None:
         handlers = list(self._handlers)
         wanted = {
-            event.subject: None
+            (event.noun, event.subject): None
             for event in events
-            if event.noun == "task" and self._needs_record(event, handlers)
+            if event.noun in ("task", "workflow") and self._needs_record(event, handlers)
         }
-        records = {
-            record.id: record
-            for record in self._store.records.get_many(list(wanted))
-            if record is not None
-        }
-        settled: set[str] = set()
+        records = self._read(wanted) if wanted else {}
+        settled: set[Key] = set()
         for event in events:
-            record = records.get(event.subject)
+            key = (event.noun, event.subject)
+            record, live = records.get(key), None
             if record is not None:
-                watched = self._live(event.subject)
-                if event.subject not in settled and (
-                    event.type in FINAL_EVENTS or not record.status.is_final
-                ):
-                    self.settle(record)
+                live = self._held(key)
+                # A record read now may be ahead of the event; nobody hears of its end
+                # before the event that tells it.
+                ripe = event.type in FINAL_EVENTS or not record.status.is_final
+                if ripe and key not in settled:
+                    self.settle(event.noun, record)
                     if record.status.is_final:
-                        settled.add(event.subject)
-            else:
-                watched = None
-            self._call_handlers(event, record, watched, handlers)
+                        settled.add(key)
+            self._call_handlers(event, record, live, handlers)
 
-    def _live(self, task_id: str) -> Task | None:
-        """A task that somebody holds, so that handlers get the object that the user knows."""
+    def _held(self, key: Key) -> Live | None:
+        """An object that somebody holds, so that handlers get the one that the user knows."""
         with self._lock:
-            for task, _ in self._callbacks.get(task_id, ()):
-                return task
-            return next((t for ref in self._tasks.get(task_id, ()) if (t := ref())), None)
+            for live, _ in self._callbacks.get(key, ()):
+                return live
+            return next((t for ref in self._live.get(key, ()) if (t := ref())), None)
 
     def _needs_record(self, event: Event, handlers: Iterable[tuple[str, Handler]]) -> bool:
-        task_id = event.subject
+        key = (event.noun, event.subject)
         if event.type in FINAL_EVENTS and (
-            task_id in self._tasks or task_id in self._callbacks or task_id in self._waiters
+            key in self._live or key in self._callbacks or key in self._waiters
         ):
             return True
-        if event.type in ("task.started", "task.retried") and task_id in self._tasks:
-            return self._live(task_id) is not None
+        if event.type in _LIVELY_EVENTS and key in self._live:
+            return self._held(key) is not None
         return any(event.matches(pattern) for pattern, _ in handlers)
 
     def _call_handlers(
         self,
         event: Event,
-        record: TaskRecord | None,
-        live: Task | None,
+        record: Record | None,
+        live: Live | None,
         handlers: Iterable[tuple[str, Handler]],
     ) -> None:
         argument: object = None
@@ -250,17 +296,16 @@ class Listener:
             if not event.matches(pattern):
                 continue
             if argument is None:
-                argument = self._argument(event, record, live)
+                argument = live or argument_of(event, record, self._adopter)
             call_handler(handler, argument, f"handler of {event.type} {event.subject}")
 
-    def _argument(self, event: Event, record: TaskRecord | None, live: Task | None) -> object:
-        return argument_of(event, live or (self._adopt(record) if record else None))
 
-
-def argument_of(event: Event, task: Task | None) -> object:
-    """What a handler is given: a Task, a custom event's data, else the event itself."""
-    if event.noun == "task" and task is not None:
-        return task
+def argument_of(event: Event, record: Record | None, adopter: Adopter) -> object:
+    """What a handler is given: a Task, a Workflow, a custom event's data, else the event."""
+    if isinstance(record, TaskRecord):
+        return adopter.task(record)
+    if isinstance(record, WorkflowRecord):
+        return adopter.workflow(record)
     if event.noun in ("task", "workflow", "job", "worker", "beat"):
         return event
     return event.data

@@ -76,7 +76,7 @@ class TaskRecord:
             status=TaskStatus(fields["status"]),
             priority=int(fields["priority"]),
             queue=fields["queue"],
-            input=json.loads(fields["input"]),
+            input=json.loads(fields["input"]) if "input" in fields else None,
             output=json.loads(output) if output is not None else None,
             error=TaskError(**json.loads(error)) if error else None,
             metadata=json.loads(metadata) if metadata else {},

@@ -6,6 +6,11 @@ import random
 
 from pydantic import BaseModel, ConfigDict, Field
 
+NEVER_RETRIED = frozenset(
+    {"ModelRequestError", "AgentNotFoundError", "AgentNotPortableError", "InputError"}
+)
+"""Errors that another attempt cannot mend, whatever the policy says."""
+
 
 class RetryPolicy(BaseModel):
     """How often, how soon and after which errors a task is tried again.
@@ -38,7 +43,7 @@ class RetryPolicy(BaseModel):
     def allows(self, error: BaseException) -> bool:
         """Whether another attempt may follow this error."""
         names = {cls.__name__ for cls in type(error).__mro__}
-        if names & {*self.no_retry_on, "ModelRequestError"}:
+        if names & {*self.no_retry_on, *NEVER_RETRIED}:
             return False
         return not self.retry_on or bool(names & set(self.retry_on))
 

@@ -6,8 +6,8 @@ It does no I/O of its own: a submitted one asks its `TaskHome`, the orchestrator
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
@@ -20,18 +20,16 @@ from pyagent_orch.exceptions import (
     TaskSkippedError,
     TaskTimeoutError,
 )
+from pyagent_orch.models.checks import DEFAULT_PRIORITY, check_task, metadata_of, policy_of
 from pyagent_orch.models.records import TaskError, TaskRecord
 from pyagent_orch.models.references import traced_output
 from pyagent_orch.models.retry import RetryPolicy
 from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue
-from pyagent_orch.states import TaskStatus
+from pyagent_orch.states import RETRIABLE_STATES, TaskStatus
 
-HIGHEST_PRIORITY, LOWEST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
-ID_PATTERN = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")
 _SHOWN = 80
 """How many characters of an output `str(task)` shows."""
-_QUEUE_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class TaskHome(Protocol):
@@ -71,6 +69,17 @@ class Task:
         key: idempotency key: a second submit with the same key returns this task.
         delay: seconds before it may start, >= 0.
         callback: called once with the task when it is final, in the submitting process.
+        when: in a workflow: a condition on outputs (see `inputs`); false: it is SKIPPED, and
+            what only it fed too.
+        map: in a workflow: a task (or its id or name) whose output is a list; the agent runs
+            once for each item, and the output is the list of answers. In a text as input
+            `{item}` is the item; without an input the item is it.
+        need: in a workflow: it starts when so many of those it depends on completed, >= 1;
+            None: all. For a map: how many items must complete.
+        cancel_rest: with `need`: cancel those that are not needed any more.
+        on_failure: in a workflow: tasks (or ids or names); it runs only when one of them fails.
+        context: in a workflow: whether outputs it depends on and its input does not name
+            reach its agent as context.
 
     Raises:
         InvalidTaskError: an argument is out of its range.
@@ -92,55 +101,36 @@ class Task:
         key: str | None = None,
         delay: float = 0.0,
         callback: Callable[[Task], object] | None = None,
+        when: object = None,
+        map: Task | str | None = None,  # noqa: A002 - the field's word
+        need: int | None = None,
+        cancel_rest: bool = False,
+        on_failure: Task | str | Iterable[Task | str] = (),
+        context: bool = True,
     ) -> None:
         self.agent = agent
         self.input = input
         self.id = id if id is not None else str(uuid4())
         self.name = name if name is not None else _name_of(agent, self.id)
+        self.has_own_name = name is not None
         self.priority = priority
-        self.metadata: Mapping[str, JSONValue] = dict(metadata or {})
+        self.metadata: Mapping[str, JSONValue] = metadata_of(self.name, metadata)
         self.timeout = timeout
-        self.retry = _policy(self.name, retry)
+        self.retry = policy_of(self.name, retry)
         self.queue = queue
         self.key = key
         self.delay = delay
         self.callback = callback
+        self.when = when
+        self.map = reference(map) if map is not None else None
+        self.need = need
+        self.cancel_rest = cancel_rest
+        failing = [on_failure] if isinstance(on_failure, Task | str) else on_failure
+        self.on_failure = [reference(task) for task in failing]
+        self.context = context
         self._home: TaskHome | None = None
         self._record: TaskRecord | None = None
-        self._check(status)
-
-    def _check(self, status: TaskStatus) -> None:
-        if not isinstance(self.id, str) or not ID_PATTERN.fullmatch(self.id):
-            raise InvalidTaskError(
-                str(self.id)[:200], "an id is 1 to 200 letters, digits and '_.:@-'"
-            )
-        if not isinstance(self.name, str) or not self.name.strip():
-            raise InvalidTaskError(self.id, "a name is a text that is not empty")
-        priority = self.priority
-        if (
-            isinstance(priority, bool)
-            or not isinstance(priority, int)
-            or not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY
-        ):
-            raise InvalidTaskError(
-                self.name, f"priority {priority!r} is not a whole number from 1 (highest) to 10"
-            )
-        if self.timeout is not None and not self.timeout > 0:
-            raise InvalidTaskError(
-                self.name, f"timeout {self.timeout!r} is not a number of seconds > 0"
-            )
-        if not self.delay >= 0:
-            raise InvalidTaskError(
-                self.name, f"delay {self.delay!r} is not a number of seconds >= 0"
-            )
-        if self.queue is not None and not _QUEUE_PATTERN.fullmatch(self.queue):
-            raise InvalidTaskError(
-                self.name, f"queue {self.queue!r} is not 1 to 64 letters, digits and '_.-'"
-            )
-        if TaskStatus(status) is not TaskStatus.PENDING:
-            raise InvalidTaskError(
-                self.name, f"a task is built PENDING, not {TaskStatus(status).name}"
-            )
+        check_task(self, status)
 
     # --- the record -----------------------------------------------------------------
 
@@ -152,6 +142,12 @@ class Task:
         """Take a newer record, unless a final one is there."""
         if self._record is None or not self._record.status.is_final or record.status.is_final:
             self._record = record
+
+    def reopen(self) -> None:
+        """Follow the record anew, since a final state may have been left; see `retry`."""
+        record = self._record
+        if record is not None and record.status in RETRIABLE_STATES:
+            self._record = replace(record, status=TaskStatus.PENDING, completed_at=None)
 
     @property
     def record(self) -> TaskRecord | None:
@@ -301,6 +297,11 @@ class Task:
         return f"<Task {self.name!r} id={self.id} {status.name}>"
 
 
+def reference(task: Task | str) -> str:
+    """How a task is named where another one refers to it: by id, or as the user wrote it."""
+    return task.id if isinstance(task, Task) else task
+
+
 def _outcome_error(record: TaskRecord) -> type[TaskOutcomeError]:
     if record.status is TaskStatus.CANCELLED:
         return TaskCancelledError
@@ -318,14 +319,3 @@ def _name_of(agent: object, task_id: str) -> str:
     if isinstance(name, str) and name and name != "<lambda>":
         return name
     return f"task-{task_id[:8]}"
-
-
-def _policy(name: str, retry: RetryPolicy | int | None) -> RetryPolicy | None:
-    if retry is None or isinstance(retry, RetryPolicy):
-        return retry
-    if isinstance(retry, bool) or not isinstance(retry, int) or not 1 <= retry <= 1000:  # noqa: PLR2004
-        raise InvalidTaskError(
-            name,
-            f"retry {retry!r} is neither a RetryPolicy nor a number of attempts from 1 to 1000",
-        )
-    return RetryPolicy(max_attempts=retry)

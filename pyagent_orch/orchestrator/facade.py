@@ -7,42 +7,36 @@ here is only who is asked when.
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
-import threading
-import time
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyagent_orch.config import Settings
 from pyagent_orch.exceptions import (
+    IllegalMoveError,
     InvalidTaskError,
-    OrchestratorClosedError,
     TaskExistsError,
-    TaskTimeoutError,
+    TaskNotFoundError,
+    WorkflowExistsError,
+    WorkflowNotFoundError,
 )
-from pyagent_orch.models.tasks import DEFAULT_PRIORITY, Task
-from pyagent_orch.states import TaskStatus
+from pyagent_orch.models.checks import DEFAULT_PRIORITY
+from pyagent_orch.models.tasks import Task
+from pyagent_orch.orchestrator.connection import Connection
+from pyagent_orch.orchestrator.home import Home
+from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
+from pyagent_orch.workflows import Workflow
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pyagent_orch.embedded.session import EmbeddedSession
-    from pyagent_orch.engine.client import Client
-    from pyagent_orch.listener import DurableHandler, Listener
     from pyagent_orch.models.events import Event
-    from pyagent_orch.models.records import TaskRecord
     from pyagent_orch.models.retry import RetryPolicy
     from pyagent_orch.models.values import JSONValue
     from pyagent_orch.store import Store
 
 H = TypeVar("H", bound=Callable[..., object])
-
-_open: weakref.WeakSet[Orchestrator] = weakref.WeakSet()
 
 
 class Orchestrator:
@@ -85,22 +79,16 @@ class Orchestrator:
 
             parse_address(settings.redis_url)
         self.settings = settings
-        self.state_file = Path(state_file) if state_file is not None else None
-        self._lock = threading.RLock()
-        self._closed = False
-        self._client: Client | None = None
-        self._session: EmbeddedSession | None = None
-        self._listener_: Listener | None = None
-        self._handlers: list[tuple[str, Callable[..., object]]] = []
-        self._durable: list[DurableHandler] = []
-        _open.add(self)
+        path = Path(state_file) if state_file is not None else None
+        self._connection = Connection(settings, path)
+        self._home = self._connection.adopter = Home(self._connection)
 
     # --- life ---------------------------------------------------------------------------
 
     @property
     def is_embedded(self) -> bool:
         """Whether it runs a server and a worker of its own."""
-        return self.settings.redis_url is None
+        return self._connection.is_embedded
 
     def start(self) -> Orchestrator:
         """Open the connection (and, embedded, server and worker) now instead of on first use.
@@ -114,22 +102,7 @@ class Orchestrator:
 
     def close(self) -> None:
         """End the listener and the connections; embedded, worker and server too. Idempotent."""
-        with self._lock:
-            self._closed = True
-            listener, self._listener_ = self._listener_, None
-            durable, self._durable = self._durable, []
-            client, self._client = self._client, None
-            session, self._session = self._session, None
-        if client is not None and client.pid != os.getpid():
-            return  # a forked child: the threads and connections are the parent's
-        for handler in durable:
-            handler.stop()
-        if listener is not None:
-            listener.stop()
-        if client is not None:
-            client.close()
-        if session is not None:
-            session.release()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -154,53 +127,9 @@ class Orchestrator:
     ) -> None:
         await asyncio.to_thread(self.close)
 
-    def _connected(self) -> Client:
-        client = self._client
-        if client is not None and client.pid == os.getpid() and not self._closed:
-            return client
-        with self._lock:
-            if self._closed:
-                raise OrchestratorClosedError
-            client = self._client
-            if client is None or client.pid != os.getpid():
-                forked = client is not None
-                self._listener_ = None
-                client = self._client = self._connect(forked=forked)
-            return client
-
-    def _connect(self, *, forked: bool) -> Client:
-        from pyagent_orch.engine.client import Client
-
-        if not self.is_embedded:
-            return Client(self.settings)
-        if forked and self._session is not None:
-            # The worker is in the parent; from here it is as far away as a fleet.
-            return Client(self.settings, address=self._session.address)
-        from pyagent_orch.embedded.session import EmbeddedSession
-
-        self._session = EmbeddedSession.acquire(self.settings, self.state_file)
-        return Client(self.settings, app=self._session.app, local=True)
-
     @property
     def _store(self) -> Store:
-        return self._connected().store
-
-    def _listening(self) -> Listener:
-        """The listener, started when it is first needed."""
-        self._connected()
-        listener = self._listener_
-        if listener is None:
-            from pyagent_orch.listener import Listener
-
-            with self._lock:
-                listener = self._listener_
-                if listener is None:
-                    listener = Listener(self._store, self._adopt)
-                    for pattern, handler in self._handlers:
-                        listener.add_handler(pattern, handler)
-                    listener.start()
-                    self._listener_ = listener
-        return listener
+        return self._connection.store
 
     # --- submitting -----------------------------------------------------------------------
 
@@ -271,48 +200,124 @@ class Orchestrator:
         return await asyncio.to_thread(self.submit_many, tasks)
 
     def _submit(self, tasks: list[Task]) -> list[Task]:
-        client = self._connected()
+        client = self._connection.client
         for task in tasks:
             _check_unsent(task)
-        listener = self._listener_
-        if listener is None and any(task.callback is not None for task in tasks):
-            listener = self._listening()
         # Tracked before the act: its events may be here before its answer.
-        with listener.tracking(tasks) if listener is not None else nullcontext():
+        with self._tracking(tasks):
             existing = client.dispatcher.submit(tasks)
         for task in tasks:
-            task.bind(self)
+            task.bind(self._home)
         return [
             self._found(task, existing[place]) if place in existing else task
             for place, task in enumerate(tasks)
         ]
 
+    def _tracking(self, lives: Sequence[Task | Workflow]) -> AbstractContextManager[None]:
+        listener = self._connection.present_listener
+        if listener is None and any(live.callback is not None for live in lives):
+            listener = self._connection.listener
+        return listener.tracking(lives) if listener is not None else nullcontext()
+
     def _found(self, task: Task, task_id: str) -> Task:
         """The task that was there first, for one that was submitted with its key or id."""
         record = self._store.records.get(task_id)
+        listener = self._connection.present_listener
         found = task
         if task_id != task.id:
-            if self._listener_ is not None:
-                self._listener_.forget(task)
+            if listener is not None:
+                listener.forget(task)
             task.bind(None)
-            found = self._adopt(record)
+            found = self._home.task(record)
             found.callback = task.callback
-            if self._listener_ is not None:
-                self._listener_.track(found)
+            if listener is not None:
+                listener.track(found)
         found.update(record)
-        if record.status.is_final and self._listener_ is not None:
-            self._listener_.settle(record)
+        if record.status.is_final and listener is not None:
+            listener.settle("task", record)
         return found
 
-    def _adopt(self, record: TaskRecord) -> Task:
-        """A live task for a record that another process, or an earlier one, submitted."""
-        task = Task(
-            id=record.id, name=record.name, input=record.input, priority=record.priority,
-            metadata=record.metadata, timeout=record.timeout, queue=record.queue, key=record.key,
-        )  # fmt: skip
-        task.update(record)
-        task.bind(self)
-        return task
+    # --- workflows ----------------------------------------------------------------------
+
+    def submit_workflow(
+        self,
+        workflow: Workflow,
+        pattern: ExecutionPattern | str | None = None,
+        callback: Callable[[Workflow], object] | None = None,
+        *,
+        rerun: bool = False,
+    ) -> Workflow:
+        """Submit a workflow; returns the same object at once, live.
+
+        Args:
+            workflow: what to run.
+            pattern: how its tasks follow each other; the workflow's own when not given.
+            callback: called once with the workflow when it is final, in a thread of this process.
+            rerun: whether one that is final is run again, under a new id.
+
+        Returns:
+            The workflow; when its id belongs to one that has not ended, that run.
+
+        Raises:
+            InvalidWorkflowError: it cannot be run as it is; nothing was sent.
+            InvalidTaskError: a task of it cannot be sent; nothing was.
+            IllegalMoveError: its id belongs to a workflow that is final, and `rerun` is not set.
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+        """
+        if workflow.is_live:
+            return self._again(workflow, rerun=rerun)
+        if pattern is not None:
+            workflow.pattern = ExecutionPattern(pattern)
+        workflow.callback = callback or workflow.callback
+        tasks = [task for task in workflow.tasks if isinstance(task, Task)]
+        try:
+            with self._tracking([workflow, *tasks]):
+                dispatcher = self._connection.client.dispatcher
+                plan = dispatcher.plan(workflow)
+                dispatcher.send_plan(plan)
+                self._home.adopt_submitted(plan)
+        except WorkflowExistsError:
+            found = self.get_workflow(workflow.id)
+            return self._again(found, rerun=rerun)
+        return workflow
+
+    def _again(self, workflow: Workflow, *, rerun: bool) -> Workflow:
+        """A workflow that is recorded already: the run itself, or a new one if asked for."""
+        if not workflow.status.is_final:
+            return workflow
+        if not rerun:
+            raise IllegalMoveError(
+                workflow.id, f"{workflow.status.value} already (rerun=True runs it anew)", "submit"
+            )
+        return self._home.rerun(workflow.id, None)
+
+    async def asubmit_workflow(self, workflow: Workflow, **options: Any) -> Workflow:
+        """`submit_workflow`, without blocking the event loop."""
+        return await asyncio.to_thread(self.submit_workflow, workflow, **options)
+
+    def get_workflow(self, id: str) -> Workflow:  # noqa: A002 - the public contract's name
+        """A workflow with its tasks, live.
+
+        Raises:
+            WorkflowNotFoundError: there is no record of it.
+        """
+        return self._home.workflow(self._store.workflows.get(id))
+
+    def workflows(
+        self,
+        *,
+        status: WorkflowStatus | str | None = None,
+        name: str | None = None,
+        limit: int = 20,
+    ) -> list[Workflow]:
+        """List workflows; those whose state changed last come first."""
+        statuses = list(WorkflowStatus) if status is None else [WorkflowStatus(status)]
+        records = self._store.workflows.newest(statuses, limit=limit, name=name)
+        return [self._home.workflow(record) for record in records]
+
+    def to_canvas(self, workflow: Workflow) -> Any:
+        """A workflow as a real `celery` canvas; see `Workflow.to_canvas`."""
+        return self._home.canvas_of(workflow)
 
     # --- looking --------------------------------------------------------------------------
 
@@ -330,7 +335,7 @@ class Orchestrator:
         Raises:
             TaskNotFoundError: there is no record of it.
         """
-        return self._adopt(self._store.records.get(id))
+        return self._home.task(self._store.records.get(id))
 
     def tasks(
         self,
@@ -364,7 +369,7 @@ class Orchestrator:
             limit=limit,
             before=before.id if isinstance(before, Task) else before,
         )
-        return [self._adopt(record) for record in records]
+        return [self._home.task(record) for record in records]
 
     def counts(self) -> dict[TaskStatus, int]:
         """How many tasks are in each state."""
@@ -374,93 +379,23 @@ class Orchestrator:
         """The living workers: name to what each says of itself."""
         return self._store.fleet.workers()
 
-    # --- what live tasks ask (TaskHome) -----------------------------------------------------
-
-    def refresh(self, task: Task) -> None:
-        """Bring a live task's record up to date; one round trip unless the listener follows it."""
-        if self._closed:
-            return
-        listener = self._listener_
-        if listener is not None and listener.is_running and listener.is_tracking(task):
-            return
-        record = self._store.records.get_many([task.id])[0]
-        if record is not None:
-            task.update(record)
-
-    def wait_for(self, task: Task, timeout: float | None = None) -> None:
-        """Block until one task is final; see `Task.wait`."""
-        self.wait(task, timeout=timeout)
-
-    async def await_for(self, task: Task) -> None:
-        """Wait for one task without blocking the event loop; see `Task`."""
-        listener = await asyncio.to_thread(self._listening)
-        final = listener.final(task.id)
-        if not listener.is_tracking(task):
-            await asyncio.to_thread(self._follow, listener, [task])
-        await _until(final)
-
-    def wait(self, *tasks: Task, timeout: float | None = None) -> list[Task]:
-        """Block until all these tasks are final, in whichever state.
+    def wait(self, *lives: Task | Workflow, timeout: float | None = None) -> list[Any]:
+        """Block until all these tasks and workflows are final, in whichever state.
 
         Args:
-            tasks: live tasks.
+            lives: live tasks and workflows.
             timeout: seconds for all of them together; None: as long as it takes.
 
         Raises:
             TaskTimeoutError: one is not final by then; it goes on running.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        listener = self._listening()
-        if listener.is_this_thread:
-            self._poll(tasks, deadline)
-            return list(tasks)
-        waiting = [task for task in tasks if not _is_final(task)]
-        finals = [listener.final(task.id) for task in waiting]
-        self._follow(listener, [task for task in waiting if not listener.is_tracking(task)])
-        for task, final in zip(waiting, finals, strict=True):
-            # A final record may have come before the future was made.
-            if _is_final(task):
-                continue
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            try:
-                final.result(left)
-            except TimeoutError:
-                raise TaskTimeoutError(
-                    task.id, f"it is not final after {timeout} s of waiting; it goes on"
-                ) from None
-            except BaseException as error:
-                if final.cancelled():
-                    raise OrchestratorClosedError from error
-                raise
-            self.refresh(task)
-        return list(tasks)
-
-    def _follow(self, listener: Listener, tasks: Sequence[Task]) -> None:
-        """Have the listener follow tasks that it did not see submitted."""
-        for task in tasks:
-            listener.track(task)
-        for record in self._store.records.get_many([task.id for task in tasks]):
-            if record is not None and record.status.is_final:
-                listener.settle(record)
-
-    def _poll(self, tasks: Sequence[Task], deadline: float | None) -> None:
-        """Wait inside a handler: the thread that would wake us is the one that waits."""
-        pause = 0.01
-        for task in tasks:
-            while not _is_final(task):
-                record = self._store.records.get_many([task.id])[0]
-                if record is not None:
-                    task.update(record)
-                if deadline is not None and time.monotonic() > deadline:
-                    raise TaskTimeoutError(task.id, "it is not final yet; it goes on")
-                if not _is_final(task):
-                    time.sleep(pause)
-                    pause = min(0.5, pause * 1.5)
+        self._home.wait(lives, timeout)
+        return list(lives)
 
     # --- acting -----------------------------------------------------------------------------
 
     def cancel(self, id: str, *, reason: str = "cancelled by request") -> bool:  # noqa: A002
-        """Cancel a task that waits or runs; False when it was final already.
+        """Cancel a task or workflow that waits or runs; False when it was final already.
 
         A model call or async agent stops within two heartbeats; a callable in a
         prefork pool by the end of its process; a callable in a thread cannot be
@@ -469,7 +404,12 @@ class Orchestrator:
         Raises:
             TaskNotFoundError: there is no record of it.
         """
-        return self._store.records.cancel(id, reason)
+        try:
+            return self._store.records.cancel(id, reason)
+        except TaskNotFoundError:
+            with suppress(WorkflowNotFoundError):
+                return self._store.workflows.cancel(id, reason)
+            raise
 
     def retry(self, id: str) -> Task:  # noqa: A002 - the public contract's name
         """Try a task again that failed, was cancelled or was skipped; returns it, live.
@@ -478,7 +418,9 @@ class Orchestrator:
             TaskNotFoundError: there is no record of it.
             IllegalMoveError: it completed, or is not final.
         """
-        self._store.records.requeue(id)
+        workflow = self._store.records.requeue(id)
+        if workflow is not None:
+            self._store.workflows.retry(workflow, [id])
         return self.get_task(id)
 
     # --- events -----------------------------------------------------------------------------
@@ -510,26 +452,27 @@ class Orchestrator:
         if durable is not None:
             from pyagent_orch.listener import DurableHandler
 
-            served = DurableHandler(self._store, durable, event, handler, self._adopt)
+            served = DurableHandler(self._store, durable, event, handler, self._home)
             served.start()
-            with self._lock:
-                self._durable.append(served)
+            with self._connection.lock:
+                self._connection.durable.append(served)
             return handler
-        listener = self._listening()
-        with self._lock:
-            self._handlers.append((event, handler))
+        listener = self._connection.listener
+        with self._connection.lock:
+            self._connection.handlers.append((event, handler))
         listener.add_handler(event, handler)
         return handler
 
     def off(self, handler: Callable[..., object]) -> bool:
         """Stop calling a handler; False when it was not there."""
-        with self._lock:
-            kept = [entry for entry in self._handlers if entry[1] is not handler]
-            found = len(kept) < len(self._handlers)
-            self._handlers = kept
-            durable = [served for served in self._durable if served.handler is handler]
-            self._durable = [served for served in self._durable if served not in durable]
-            listener = self._listener_
+        connection = self._connection
+        with connection.lock:
+            kept = [entry for entry in connection.handlers if entry[1] is not handler]
+            found = len(kept) < len(connection.handlers)
+            connection.handlers = kept
+            durable = [served for served in connection.durable if served.handler is handler]
+            connection.durable = [one for one in connection.durable if one not in durable]
+        listener = connection.present_listener
         if listener is not None:
             listener.remove_handler(handler)
         for served in durable:
@@ -550,7 +493,7 @@ class Orchestrator:
                 event, "events of task, workflow, job, worker and beat are written with the state "
                 "that they tell; choose another first word",
             )  # fmt: skip
-        from pyagent_orch.engine.dispatch import encode
+        from pyagent_orch.engine.prepare import encode
 
         encode(event, data, "data")
         return self._store.events.append(event, "", data)
@@ -572,7 +515,7 @@ class Orchestrator:
                 yield from page
                 if page:
                     position = page[-1].id
-                elif not follow or self._closed:
+                elif not follow or self._connection.closed:
                     return
         finally:
             if client is not None:
@@ -584,7 +527,7 @@ class Orchestrator:
         position = since if since is not None else await asyncio.to_thread(log.last_id)
         client = self._store.blocking_client()
         try:
-            while not self._closed:
+            while not self._connection.closed:
                 page = await asyncio.to_thread(log.follow, position, client)
                 for event in page:
                     yield event
@@ -604,24 +547,3 @@ def _check_unsent(task: object) -> None:
         raise TaskExistsError(
             task.name, "this object has been submitted; build a new Task, or use retry()"
         )
-
-
-def _is_final(task: Task) -> bool:
-    return task.record is not None and task.record.status.is_final
-
-
-async def _until(final: Future[None]) -> None:
-    try:
-        await asyncio.shield(asyncio.wrap_future(final))
-    except asyncio.CancelledError:
-        if final.cancelled():
-            raise OrchestratorClosedError from None
-        raise
-
-
-def _close_all() -> None:
-    for orchestrator in list(_open):
-        orchestrator.close()
-
-
-atexit.register(_close_all)

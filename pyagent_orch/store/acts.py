@@ -96,7 +96,10 @@ CLAIM_FIELDS = (
     "when",
     "state",
     "context",
-    "index",
+    "rescues",
+    "aliases",
+    "queue",
+    "priority",
 )
 """The fields of a record that a claim returns, in this order."""
 
@@ -125,7 +128,7 @@ class Acts:
             script = self._loaded[name] = (source, digest)
         return script
 
-    def run(self, name: str, args: Sequence[str | int]) -> Any:
+    def run(self, name: str, args: Sequence[str | int | float]) -> Any:
         """Run one act; one round trip.
 
         Args:

@@ -76,6 +76,11 @@ class Address:
     _broker_url: str
 
     @property
+    def is_socket(self) -> bool:
+        """Whether it is a socket file, not a host and port."""
+        return self._client_url.startswith("unix")
+
+    @property
     def client_url(self) -> str:
         """For redis-py. May hold a password."""
         return self._client_url
@@ -164,7 +169,7 @@ def connect(
         socket_connect_timeout=connect_timeout,
         socket_timeout=socket_timeout,
         # A socket file has no network to keep alive.
-        **({} if address.client_url.startswith("unix") else {"socket_keepalive": True}),
+        **({} if address.is_socket else {"socket_keepalive": True}),
         retry=Retry(NoBackoff(), retries, supported_errors=(redis.exceptions.ConnectionError,)),
         health_check_interval=30,
     )

@@ -53,6 +53,14 @@ class Keys:
         """Sorted set: ids of the tasks in a state, by the time of their last move, ms."""
         return f"{self.prefix}status:{status}"
 
+    def workflow(self, workflow_id: str) -> str:
+        """The hash that is a workflow's record; with `:tasks` the list of its tasks."""
+        return f"{self.prefix}workflow:{workflow_id}"
+
+    def workflow_status(self, status: str) -> str:
+        """Sorted set: ids of the workflows in a state, by the time of their last move, ms."""
+        return f"{self.prefix}wstatus:{status}"
+
     def worker(self, lease_id: str) -> str:
         """The hash that describes a living worker."""
         return f"{self.prefix}worker:{lease_id}"

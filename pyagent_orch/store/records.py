@@ -16,33 +16,11 @@ from pyagent_orch.store.acts import CLAIM_FIELDS, Acts
 from pyagent_orch.store.clock import now_iso
 from pyagent_orch.store.connection import named_errors
 from pyagent_orch.store.keys import Keys
+from pyagent_orch.store.newtasks import NewTask, UnknownAgentHashError, new_tasks
 from pyagent_orch.store.runs import Claim
 
 _PAGE = 500
 """How many records one round trip reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A task on its way into the store."""
-
-    id: str
-    fields: Mapping[str, str | int | float]
-    """What its record begins with; `name`, `agent`, `input`, `queue`, `priority` among them."""
-    delay_ms: int = 0
-    key: str = ""
-    """Idempotency key; empty for none."""
-    output: str = ""
-    """The output of a task that is recorded as completed at once, JSON; empty for none."""
-
-    def arguments(self) -> list[str | int | float]:
-        """The task as the acts take it (see record.lua)."""
-        arguments: list[str | int | float] = [
-            self.id, self.delay_ms, self.key, self.output, 2 * len(self.fields)
-        ]  # fmt: skip
-        for field in self.fields.items():
-            arguments += field
-        return arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +34,6 @@ class Submitted:
     existing: Mapping[int, str]
     """Maps the place of a task in the batch to the id it has under the same key, or to
     an empty text when its id belongs to another task."""
-
-
-class UnknownAgentHashError(Exception):
-    """The store has no agent of this hash (any more); send it along. Never leaves the engine."""
 
 
 class Records:
@@ -79,12 +53,7 @@ class Records:
             UnknownAgentHashError: a task's agent is neither known nor in `agents`.
             OrchestratorConnectionError: Redis is out of reach or refuses.
         """
-        args: list[Any] = [len(agents)]
-        for pair in agents.items():
-            args += pair
-        args.append(len(tasks))
-        for task in tasks:
-            args += task.arguments()
+        args = new_tasks(agents, tasks)
         with named_errors(self._label):
             reply = self._acts.run("submit_v1", args)
         if reply[0] == "agent":
@@ -163,8 +132,11 @@ class Records:
             raise TaskNotFoundError(task_id)
         return bool(reply[0] == "ok")
 
-    def requeue(self, task_id: str) -> None:
+    def requeue(self, task_id: str) -> str | None:
         """Try a task again that failed, was cancelled or was skipped.
+
+        Returns:
+            The id of its workflow, when it has one: nothing was done, retry it there.
 
         Raises:
             TaskNotFoundError: there is no record.
@@ -176,6 +148,9 @@ class Records:
             raise TaskNotFoundError(task_id)
         if reply[0] == "refused":
             raise IllegalMoveError(task_id, reply[1], "retry")
+        if reply[0] == "gone":
+            raise IllegalMoveError(task_id, "too old: its agent has expired", "retry")
+        return str(reply[1]) if reply[0] == "workflow" else None
 
     def counts(self) -> dict[TaskStatus, int]:
         """How many tasks are in each state."""

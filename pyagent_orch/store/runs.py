@@ -5,12 +5,13 @@ Nothing here waits or repeats: what to do when Redis is away is the engine's dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pyagent_orch.store.acts import CLAIM_FIELDS, Acts
 from pyagent_orch.store.clock import now_iso
+from pyagent_orch.store.newtasks import NewTask, UnknownAgentHashError, new_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Claim:
     """The agent's specification, JSON."""
     fields: Mapping[str, str | None]
     """`CLAIM_FIELDS` of the record."""
+    inputs: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
+    """Maps the id of each task it depends on to its state and its output (or error) as JSON."""
 
 
 class Refusal(StrEnum):
@@ -61,6 +64,21 @@ class Verdict:
     """The output that was recorded first, as JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """Tasks that a running task adds to its workflow."""
+
+    tasks: Sequence[NewTask]
+    agents: Mapping[str, str]
+    """Maps the content hashes of their agents to their JSON."""
+    state: str
+    """What the task is given when it runs again, JSON."""
+    need: str
+    """As in a record: empty, a number, or `settled`."""
+    deps: str
+    """Maps the ids it waits for to their names, JSON."""
+
+
 class Runs:
     """Calls of a worker. Safe to share between threads."""
 
@@ -72,7 +90,9 @@ class Runs:
         reply = self._acts.run("claim_v1", [task_id, lease_id, worker, now_iso()])
         if reply[0] == "run":
             fields = dict(zip(CLAIM_FIELDS, reply[2], strict=True))
-            return Claim(task_id, str(reply[1]), reply[3] or "", fields)
+            found = reply[4]
+            inputs = {found[i]: (found[i + 1], found[i + 2]) for i in range(0, len(found), 3)}
+            return Claim(task_id, str(reply[1]), reply[3] or "", fields, inputs)
         return Refused(Refusal(reply[0]), *(part or None for part in reply[1:]))
 
     def finish(self, claim: Claim, lease_id: str, output: str, usage: str) -> Verdict:
@@ -131,6 +151,28 @@ class Runs:
             "1" if counts else "0",
         ]
         return self._verdict(self._acts.run("retry_v1", args))
+
+    def skip(self, claim: Claim, lease_id: str, reason: str) -> None:
+        """Record that a task is not run, because its condition is false."""
+        self._acts.run("skip_v1", [claim.id, claim.run, lease_id, reason])
+
+    def expand(self, claim: Claim, lease_id: str, expansion: Expansion) -> bool:
+        """Add tasks to the workflow of a running task, which then waits for them.
+
+        Returns:
+            False when the run is not the task's present one; nothing was written.
+
+        Raises:
+            UnknownAgentHashError: an agent is neither known nor along; nothing was written.
+        """
+        ids = [task.id for task in expansion.tasks]
+        args = new_tasks(expansion.agents, expansion.tasks)
+        args += (claim.id, claim.run, lease_id, expansion.state, len(ids), expansion.need)
+        args += (expansion.deps, " ".join(ids))
+        reply = self._acts.run("expand_v1", args)
+        if reply[0] == "agent":
+            raise UnknownAgentHashError(reply[1])
+        return bool(reply[0] == "ok")
 
     def release(self, task_id: str, run: str, lease_id: str, worker: str, *, lost: bool) -> str:
         """Give a running task back.

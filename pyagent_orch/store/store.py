@@ -14,6 +14,7 @@ from pyagent_orch.store.fleet import Fleet
 from pyagent_orch.store.keys import Keys
 from pyagent_orch.store.records import Records
 from pyagent_orch.store.runs import Runs
+from pyagent_orch.store.workflows import Workflows
 
 HARD_LIMIT_GRACE_SECONDS = 5
 """How long code may go on after Celery's soft limit before its process is ended."""
@@ -71,6 +72,11 @@ class Store:
         return Records(self.client, self.acts, self.keys, self.address.label)
 
     @cached_property
+    def workflows(self) -> Workflows:
+        """Workflows, as clients submit, read and cancel them."""
+        return Workflows(self.client, self.acts, self.keys, self.address.label)
+
+    @cached_property
     def runs(self) -> Runs:
         """Runs of tasks, as workers claim and finish them."""
         return Runs(self.acts)
@@ -111,7 +117,7 @@ class Store:
     def close(self) -> None:
         """Give the connections back; the store can be used again afterwards. Idempotent."""
         client = self.__dict__.pop("client", None)
-        for part in ("acts", "records", "runs", "fleet", "events"):
+        for part in ("acts", "records", "workflows", "runs", "fleet", "events"):
             self.__dict__.pop(part, None)
         if client is not None:
             client.close()

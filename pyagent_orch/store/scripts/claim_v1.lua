@@ -1,7 +1,7 @@
 -- claim: the only way into RUNNING.
 --
 -- ARGV: id, worker's lease id, worker's name, now in ISO 8601.
--- Returns {'run', run, the values of FIELDS, agent JSON, id, status and output or false
+-- Returns {'run', run, the values of FIELDS, agent JSON, id, status and output or error
 --       of each task it depends on} or, refused, {'missing'}, {'held'}, {'early'} or
 --       {'final', status, output or false}.
 
@@ -41,6 +41,7 @@ if r[10] then
     inputs[#inputs + 1] = dependency
     inputs[#inputs + 1] = state
     inputs[#inputs + 1] = state == 'completed' and read_output(dependency)
+      or call('HGET', P .. 'task:' .. dependency, 'error')
   end
 end
 return {'run', run, call('HMGET', key, unpack(FIELDS)), call('HGET', P .. 'agent:' .. r[5], 'json'), inputs}

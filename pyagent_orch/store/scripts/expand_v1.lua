@@ -22,7 +22,7 @@ end
 local id, run, worker, state = take(), take(), take(), take()
 local waits, need, deps, spawned = take(), take(), take(), take()
 local key = P .. 'task:' .. id
-local r = call('HMGET', key, 'status', 'run', 'workflow', 'expanded', 'name', 'attempts')
+local r = call('HMGET', key, 'status', 'run', 'workflow', 'expanded', 'name', 'attempts', 'n', 'need', 'deps')
 if r[1] ~= 'running' or r[2] ~= run then return {'stale'} end
 
 keep_agents(agents)
@@ -34,6 +34,10 @@ end
 call('HINCRBY', workflow_key(r[3]), 'open', open)
 call('SREM', P .. 'running:' .. worker, id)
 call('HINCRBY', key, 'attempts', -1)
+-- A copy of the workflow begins with what it waited for at first.
+if call('HSETNX', key, 'n0', r[7] or '0') == 1 then
+  call('HSET', key, 'need0', r[8] or '', 'deps0', r[9] or '{}')
+end
 call('HDEL', key, 'owner', 'ready', 'ok', 'bad', 'out')
 call('HSET', key, 'status', 'pending', 'state', state, 'n', waits, 'need', need, 'deps', deps,
   'expanded', (r[4] and r[4] .. ' ' or '') .. spawned)

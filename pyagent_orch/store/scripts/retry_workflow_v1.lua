@@ -78,7 +78,8 @@ for _, id in ipairs(order) do
   local task = P .. 'task:' .. id
   local r = call('HMGET', task, 'deps', 'rescues', 'afters')
   local counts = {ok = 0, bad = 0, out = 0}
-  for dependency in pairs(cjson.decode(r[1] or '{}')) do
+  -- What runs on failure depends on nothing else.
+  for dependency in pairs(r[2] and {} or cjson.decode(r[1] or '{}')) do
     local d = call('HMGET', P .. 'task:' .. dependency, 'status', 'skip')
     if d[1] == 'completed' then counts.ok = counts.ok + 1
     elseif d[1] and FINAL[d[1]] then

@@ -1,0 +1,170 @@
+"""Workflows, as clients submit, read, cancel and retry them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from pyagent_orch.exceptions import (
+    DuplicateTaskError,
+    IllegalMoveError,
+    WorkflowNotFoundError,
+)
+from pyagent_orch.states import WorkflowStatus
+from pyagent_orch.store.acts import Acts
+from pyagent_orch.store.clock import now_iso
+from pyagent_orch.store.connection import named_errors
+from pyagent_orch.store.keys import Keys
+from pyagent_orch.store.newtasks import NewTask, UnknownAgentHashError, new_tasks
+from pyagent_orch.workflows import WorkflowRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorkflow:
+    """A workflow on its way into the store."""
+
+    id: str
+    fields: Mapping[str, str]
+    """What its record begins with; `name` among them."""
+    tasks: Sequence[NewTask]
+    deadline_ms: int = 0
+    """Milliseconds for the whole; 0 for no limit."""
+    agents: Mapping[str, str] = field(default_factory=dict)
+    """Maps the content hash of every agent of its tasks to its JSON."""
+
+
+class Workflows:
+    """Calls on the workflows of a namespace. Safe to share between threads."""
+
+    def __init__(self, client: redis.Redis, acts: Acts, keys: Keys, label: str) -> None:
+        self._client, self._acts, self._keys, self._label = client, acts, keys, label
+
+    def submit(self, workflow: NewWorkflow) -> WorkflowStatus | None:
+        """Record a workflow with all its tasks and start what can start: one act.
+
+        Returns:
+            None, or the state of the workflow that has this id already; nothing is written then.
+
+        Raises:
+            DuplicateTaskError: one of its task ids is taken; nothing is written.
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+        """
+        args = new_tasks(workflow.agents, workflow.tasks)
+        args += (workflow.id, workflow.deadline_ms, 2 * len(workflow.fields))
+        for pair in workflow.fields.items():
+            args += pair
+        with named_errors(self._label):
+            reply = self._acts.run("submit_workflow_v1", args)
+        if reply[0] == "exists":
+            return WorkflowStatus(reply[1])
+        if reply[0] == "taken":
+            raise DuplicateTaskError(
+                workflow.fields["name"], f"its task id {reply[1]!r} belongs to another task"
+            )
+        if reply[0] == "agent":
+            raise UnknownAgentHashError(reply[1])
+        return None
+
+    def get(self, workflow_id: str) -> WorkflowRecord:
+        """Read one record.
+
+        Raises:
+            WorkflowNotFoundError: there is none.
+        """
+        record = self.get_many([workflow_id])[0]
+        if record is None:
+            raise WorkflowNotFoundError(workflow_id)
+        return record
+
+    def get_many(self, workflow_ids: Sequence[str]) -> list[WorkflowRecord | None]:
+        """Read records in one round trip; None where there is no record."""
+        pipe = self._client.pipeline(transaction=False)
+        for workflow_id in workflow_ids:
+            pipe.hgetall(self._keys.workflow(workflow_id))
+            pipe.lrange(self._keys.workflow(workflow_id) + ":tasks", 0, -1)
+        with named_errors(self._label):
+            replies = pipe.execute()
+        return [
+            WorkflowRecord.from_fields(workflow_id, replies[2 * i], replies[2 * i + 1])
+            if "name" in replies[2 * i]
+            else None
+            for i, workflow_id in enumerate(workflow_ids)
+        ]
+
+    def newest(
+        self, statuses: Sequence[WorkflowStatus], *, limit: int, name: str | None = None
+    ) -> list[WorkflowRecord]:
+        """List records, those that moved last first."""
+        pipe = self._client.pipeline(transaction=False)
+        window = limit if name is None else 10 * limit
+        for status in statuses:
+            pipe.zrevrange(self._keys.workflow_status(status), 0, window - 1, withscores=True)
+        with named_errors(self._label):
+            pages: Any = pipe.execute()
+        scored = sorted(((score, found) for page in pages for found, score in page), reverse=True)
+        records = self.get_many([found for _, found in scored[:window]])
+        kept = [one for one in records if one is not None and name in (None, one.name)]
+        return kept[:limit]
+
+    def raw_tasks(self, task_ids: Sequence[str]) -> list[dict[str, str]]:
+        """The records of tasks with every field as stored, for a copy."""
+        pipe = self._client.pipeline(transaction=False)
+        for task_id in task_ids:
+            pipe.hgetall(self._keys.task(task_id))
+        with named_errors(self._label):
+            return list(pipe.execute())
+
+    def raw(self, workflow_id: str) -> dict[str, str]:
+        """A workflow's record with every field as stored, for a copy."""
+        with named_errors(self._label):
+            fields: Any = self._client.hgetall(self._keys.workflow(workflow_id))
+        if not fields:
+            raise WorkflowNotFoundError(workflow_id)
+        return dict(fields)
+
+    def agents(self, hashes: Sequence[str]) -> dict[str, str]:
+        """Maps the content hashes of agents to their JSON, for those that are there."""
+        pipe = self._client.pipeline(transaction=False)
+        for one in hashes:
+            pipe.hget(f"{self._keys.prefix}agent:{one}", "json")
+        with named_errors(self._label):
+            return {one: text for one, text in zip(hashes, pipe.execute(), strict=True) if text}
+
+    def cancel(self, workflow_id: str, reason: str) -> bool:
+        """Cancel all that is not final; False when it was final already.
+
+        Raises:
+            WorkflowNotFoundError: there is no record.
+        """
+        with named_errors(self._label):
+            reply = self._acts.run("cancel_workflow_v1", [workflow_id, reason, now_iso()])
+        if reply[0] == "missing":
+            raise WorkflowNotFoundError(workflow_id)
+        return bool(reply[0] == "ok")
+
+    def retry(self, workflow_id: str, task_ids: Sequence[str] = ()) -> int:
+        """Run again what did not complete.
+
+        Args:
+            workflow_id: the workflow.
+            task_ids: only these, with what was skipped because of them; none: all.
+
+        Returns:
+            How many tasks were taken up.
+
+        Raises:
+            WorkflowNotFoundError: there is no record.
+            IllegalMoveError: there is nothing to retry, or an agent has expired.
+        """
+        with named_errors(self._label):
+            reply = self._acts.run("retry_workflow_v1", [workflow_id, *task_ids])
+        if reply[0] == "missing":
+            raise WorkflowNotFoundError(workflow_id)
+        if reply[0] == "refused":
+            raise IllegalMoveError(workflow_id, f"{reply[1]} with nothing to retry", "retry")
+        if reply[0] == "gone":
+            raise IllegalMoveError(workflow_id, "too old: an agent of it has expired", "retry")
+        return int(reply[1])

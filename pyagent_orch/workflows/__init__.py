@@ -1,0 +1,24 @@
+"""Workflows: what users build, the plan it becomes, and the flows that decide at run time.
+
+Above the agents, below everything that knows Redis or Celery.
+"""
+
+from pyagent_orch.workflows.flows import Done, Expand, Flow, FlowCall, Turn, run_flow
+from pyagent_orch.workflows.plan import Plan, PlannedTask, plan_workflow
+from pyagent_orch.workflows.record import WorkflowRecord
+from pyagent_orch.workflows.workflow import Workflow, WorkflowHome
+
+__all__ = [
+    "Done",
+    "Expand",
+    "Flow",
+    "FlowCall",
+    "Plan",
+    "PlannedTask",
+    "Turn",
+    "Workflow",
+    "WorkflowHome",
+    "WorkflowRecord",
+    "plan_workflow",
+    "run_flow",
+]

@@ -1,0 +1,179 @@
+"""Flows: tasks that decide at run time which tasks come next.
+
+A flow is a pure step function. It is called when what it waits for is recorded,
+and says either its output or which turns to run before it is called again. So
+it holds no worker while it waits, and a crash repeats no turn: the turns are
+tasks with records of their own, and its state is in its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyagent_orch.exceptions import AgentError
+from pyagent_orch.models.values import JSONValue, to_json
+from pyagent_orch.states import TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A flow as the agent of a task.
+
+    Args:
+        name: the step function.
+        spec: its settings, JSON.
+        agents: maps labels to the agents that its turns use.
+    """
+
+    name: str
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    agents: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task that a flow waited for ended."""
+
+    id: str
+    status: TaskStatus
+    output: JSONValue = None
+
+    @property
+    def completed(self) -> bool:
+        """Whether there is an output."""
+        return self.status is TaskStatus.COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
+class FlowCall:
+    """What a step function is given."""
+
+    task_id: str
+    name: str
+    spec: Mapping[str, Any]
+    input: JSONValue
+    state: Any
+    """What the step before left; None at the first."""
+    outcomes: Mapping[str, Outcome]
+    """Maps the names of the tasks that were waited for to how they ended."""
+
+    def outputs(self) -> dict[str, JSONValue]:
+        """The outputs of those that completed, by name."""
+        return {name: one.output for name, one in self.outcomes.items() if one.completed}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A task that a flow wants to be run.
+
+    Args:
+        name: unique among the turns of the step.
+        agent: a label of the flow's agents.
+        input: JSON.
+        after: names of turns of this step that it waits for, and whose outputs it sees.
+        metadata: JSON that stays with the task.
+    """
+
+    name: str
+    agent: str
+    input: JSONValue
+    after: tuple[str, ...] = ()
+    metadata: Mapping[str, JSONValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """Run these turns, then call the flow again.
+
+    Args:
+        turns: what to run.
+        state: what the next step is given, JSON.
+        need: empty: all turns must complete, else the flow fails; a number: so many; or
+            `settled`: all are final, in whichever state.
+        cancel_rest: with a number: cancel the turns that are not needed any more.
+    """
+
+    turns: tuple[Turn, ...]
+    state: JSONValue = None
+    need: str = ""
+    cancel_rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The flow has come to its output."""
+
+    output: JSONValue
+
+
+Step = Callable[[FlowCall], Expand | Done]
+
+
+def _gather(call: FlowCall) -> Done:
+    """The end of a sub-workflow: the output of its last task, or a dict of the last ones."""
+    names: Mapping[str, str] = call.spec["names"]
+    outputs = {names.get(one.id, name): one.output for name, one in call.outcomes.items()}
+    return Done(next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs))
+
+
+def _map(call: FlowCall) -> Expand | Done:
+    """An agent over the list that a task produced; the answers in the order of the items."""
+    if call.state is None:
+        source = next(
+            (one for one in call.outcomes.values() if one.id == call.spec["source"]),
+            next(iter(call.outcomes.values())),
+        )
+        items = source.output
+        if not isinstance(items, list):
+            raise AgentError(
+                call.name, f"it maps over a list, but was given {type(items).__name__}: "
+                f"{to_json(items)[:100]}",
+            )  # fmt: skip
+        if not items:
+            return Done([])
+        template = call.spec["input"]
+        need = call.spec.get("need")
+        return Expand(
+            tuple(
+                Turn(f"{call.name}[{place}]", "agent", fill_item(template, item))
+                for place, item in enumerate(items)
+            ),
+            state={"items": len(items)},
+            need="" if need is None else str(min(need, len(items))),
+            cancel_rest=bool(call.spec.get("cancel_rest")),
+        )
+    answers = [call.outcomes.get(f"{call.name}[{place}]") for place in range(call.state["items"])]
+    return Done([one.output for one in answers if one is not None and one.completed])
+
+
+def fill_item(template: JSONValue, item: JSONValue) -> JSONValue:
+    """Put an item of a list into the input of its turn; without a template it is the input."""
+    if template is None:
+        return item
+    if isinstance(template, str):
+        if template == "{item}":
+            return item
+        return template.replace("{item}", item if isinstance(item, str) else to_json(item))
+    if isinstance(template, list):
+        return [fill_item(part, item) for part in template]
+    if isinstance(template, dict):
+        return {key: fill_item(part, item) for key, part in template.items()}
+    return template
+
+
+STEPS: dict[str, Step] = {"gather": _gather, "map": _map}
+"""Maps the names of flows to their step functions; more are added by the rooms that have them."""
+
+
+def run_flow(name: str, call: FlowCall) -> Expand | Done:
+    """Make one step.
+
+    Raises:
+        AgentError: this release has no such flow, or the step cannot go on.
+    """
+    step = STEPS.get(name)
+    if step is None:
+        raise AgentError(call.name, f"this worker's release has no flow {name!r}; upgrade it")
+    return step(call)

@@ -1,0 +1,379 @@
+"""The workflow: tasks with dependencies, as a user builds and watches it.
+
+Like a `Task`, it does no I/O of its own: a submitted one asks its `WorkflowHome`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
+
+from pyagent_orch.exceptions import (
+    InvalidWorkflowError,
+    WorkflowCancelledError,
+    WorkflowFailedError,
+)
+from pyagent_orch.models.checks import ID_PATTERN
+from pyagent_orch.models.tasks import Task
+from pyagent_orch.models.usage import Usage
+from pyagent_orch.models.values import JSONValue
+from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
+from pyagent_orch.workflows.record import WorkflowRecord
+
+if TYPE_CHECKING:
+    from pyagent_orch.graph import Graph
+
+DEFAULT_MAX_ROUNDS = 3
+
+
+class WorkflowHome(Protocol):
+    """What a live workflow asks of the orchestrator that it belongs to."""
+
+    def refresh_workflow(self, workflow: Workflow, *, tasks: bool) -> None:
+        """Bring the record, and on demand those of the tasks, up to date."""
+
+    def wait_for_workflow(self, workflow: Workflow, timeout: float | None) -> None:
+        """Block until it is final; raise `TaskTimeoutError` after `timeout` seconds."""
+
+    async def await_for_workflow(self, workflow: Workflow) -> None:
+        """Wait until it is final without blocking the event loop."""
+
+    def cancel_workflow(self, workflow_id: str) -> bool:
+        """Cancel it; False when it was final already."""
+
+    def retry_failed(self, workflow: Workflow) -> int:
+        """Run again what did not complete; how many tasks."""
+
+    def rerun(self, workflow_id: str, from_task: str | None) -> Workflow:
+        """Start a copy that reuses what is recorded."""
+
+    def canvas_of(self, workflow: Workflow) -> Any:
+        """The workflow as a Celery canvas."""
+
+
+class Workflow:
+    """Tasks that wait for each other.
+
+    Built by the user and given to `Orchestrator.submit_workflow`; after that it
+    is live. Safe to share between threads.
+
+    Args:
+        name: for people.
+        tasks: at least one; a task is in one workflow only.
+        dependencies: maps a task's id or name to the ids or names of the tasks it waits for.
+        id: unique in the namespace; made up when not given.
+        pattern: how the tasks follow each other; None: each as soon as what it depends on is
+            recorded.
+        deadline: seconds for the whole, > 0; then what is not final is cancelled.
+        metadata: JSON that stays with the workflow.
+        callback: called once with the workflow when it is final, in the submitting process.
+        max_rounds: for SUPERVISOR (how often work is sent back) and COLLABORATIVE (how often
+            each agent has its turn), >= 1.
+
+    Raises:
+        InvalidWorkflowError: an argument is out of its range. What depends on the tasks is
+            checked at submit, or by `validate`.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        tasks: Iterable[Task] = (),
+        dependencies: Mapping[str, Iterable[str]] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the public contract's name
+        pattern: ExecutionPattern | str | None = None,
+        deadline: float | None = None,
+        metadata: Mapping[str, JSONValue] | None = None,
+        callback: Callable[[Workflow], object] | None = None,
+        max_rounds: int = DEFAULT_MAX_ROUNDS,
+    ) -> None:
+        self.id = id if id is not None else str(uuid4())
+        self.name = name if name is not None else f"workflow-{self.id[:8]}"
+        self.tasks = list(tasks)
+        self.dependencies = {task: _names(on) for task, on in (dependencies or {}).items()}
+        self.pattern = _pattern(self.name, pattern)
+        self.deadline = deadline
+        self.metadata: Mapping[str, JSONValue] = dict(metadata or {})
+        self.callback = callback
+        self.max_rounds = max_rounds
+        self._home: WorkflowHome | None = None
+        self._record: WorkflowRecord | None = None
+        if not ID_PATTERN.fullmatch(self.id):
+            raise InvalidWorkflowError(
+                self.id[:200], "an id is 1 to 200 letters, digits and '_.:@-'"
+            )
+        if deadline is not None and not deadline > 0:
+            raise InvalidWorkflowError(
+                self.name, f"deadline {deadline!r} is not a number of seconds > 0"
+            )
+        if max_rounds < 1:
+            raise InvalidWorkflowError(self.name, f"max_rounds {max_rounds!r} is not >= 1")
+
+    # --- the record -------------------------------------------------------------------
+
+    def bind(self, home: WorkflowHome | None) -> None:
+        """Make it live; called by its orchestrator, as is `update`."""
+        self._home = home
+
+    def update(self, record: WorkflowRecord) -> None:
+        """Take a newer record."""
+        self._record = record
+
+    def reopen(self, record: WorkflowRecord) -> None:
+        """Follow the records anew after a retry; called by its orchestrator."""
+        self._record = record
+        for task in self.tasks:
+            task.reopen()
+
+    @property
+    def record(self) -> WorkflowRecord | None:
+        """The record as last seen, without a look at Redis; None before the submit."""
+        return self._record
+
+    def _fresh(self, *, tasks: bool = False) -> WorkflowRecord | None:
+        if self._home is not None:
+            stale = self._record is None or not self._record.status.is_final
+            if stale or (tasks and not all(_is_known(task) for task in self.tasks)):
+                self._home.refresh_workflow(self, tasks=tasks)
+        return self._record
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has been submitted."""
+        return self._record is not None
+
+    @property
+    def status(self) -> WorkflowStatus:
+        """The current state."""
+        record = self._fresh()
+        return record.status if record else WorkflowStatus.PENDING
+
+    @property
+    def error(self) -> str | None:
+        """The first failure, or why it was cancelled."""
+        record = self._fresh()
+        return record.error if record else None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was recorded; UTC."""
+        return self._record.created_at if self._record else None
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its first task started; UTC."""
+        record = self._fresh()
+        return record.started_at if record else None
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When it became final, in whichever state; UTC."""
+        record = self._fresh()
+        return record.completed_at if record else None
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """Maps the names of the completed tasks to their outputs (ids where names collide)."""
+        self._fresh(tasks=True)
+        names = [task.name for task in self.tasks]
+        return {
+            task.name if names.count(task.name) == 1 else task.id: task.record.output
+            for task in self.tasks
+            if task.record is not None and task.record.status is TaskStatus.COMPLETED
+        }
+
+    @property
+    def output(self) -> Any:
+        """The output of the last task, or a dict of the last ones by name; None until then."""
+        record = self._fresh(tasks=True)
+        if record is None:
+            return None
+        last = [task for task in self.tasks if task.id in record.results]
+        done = {
+            task.name: task.record.output
+            for task in last
+            if task.record is not None and task.record.status is TaskStatus.COMPLETED
+        }
+        if len(last) == 1:
+            return next(iter(done.values()), None)
+        return done or None
+
+    @property
+    def progress(self) -> float:
+        """The share of its tasks that are final, 0.0 to 1.0."""
+        record = self._fresh()
+        if record is None or not record.task_ids:
+            return 0.0
+        return 1 - record.open / len(record.task_ids)
+
+    @property
+    def usage(self) -> Usage:
+        """What the model calls of all its recorded answers cost together."""
+        self._fresh(tasks=True)
+        total = Usage()
+        for task in self.tasks:
+            if task.record is not None and task.record.usage is not None:
+                total += task.record.usage
+        return total
+
+    # --- waiting and acting --------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> Workflow:
+        """Block until it is final, in whichever state.
+
+        Raises:
+            TaskTimeoutError: it is not final after `timeout` seconds; it goes on.
+        """
+        self._submitted().wait_for_workflow(self, timeout)
+        return self
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the output.
+
+        Raises:
+            WorkflowFailedError: a task failed; the text names the first.
+            WorkflowCancelledError: it was cancelled, or its deadline passed.
+            TaskTimeoutError: it is not final after `timeout` seconds.
+        """
+        self.wait(timeout)
+        return self._outcome()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for the output without blocking the event loop; raises what `result` raises."""
+        yield from self._submitted().await_for_workflow(self).__await__()
+        return self._outcome()
+
+    def _outcome(self) -> Any:
+        if self.status is WorkflowStatus.FAILED:
+            raise WorkflowFailedError(self.id, self.error or "")
+        if self.status is WorkflowStatus.CANCELLED:
+            raise WorkflowCancelledError(self.id, self.error or "")
+        return self.output
+
+    def cancel(self) -> bool:
+        """Cancel what waits and what runs; False when it was final already."""
+        return self._submitted().cancel_workflow(self.id)
+
+    def retry_failed(self) -> Workflow:
+        """Run again what failed, was cancelled, or was skipped for that; outputs stay.
+
+        Raises:
+            IllegalMoveError: nothing of it failed.
+        """
+        self._submitted().retry_failed(self)
+        return self
+
+    def rerun(self, from_task: Task | str | None = None) -> Workflow:
+        """Start a new run, under a new id, that reuses recorded outputs.
+
+        Args:
+            from_task: run this task (its name or id) and all that depends on it again, and
+                nothing else that completed; None: run everything.
+        """
+        name = from_task.id if isinstance(from_task, Task) else from_task
+        return self._submitted().rerun(self.id, name)
+
+    def _submitted(self) -> WorkflowHome:
+        if self._home is None:
+            raise InvalidWorkflowError(self.name, "it has not been submitted yet")
+        return self._home
+
+    # --- seeing it ------------------------------------------------------------------------
+
+    def graph(self) -> Graph:
+        """Who waits for whom: dependencies, and what the inputs use.
+
+        Raises:
+            InvalidWorkflowError: the tasks and dependencies do not fit together.
+        """
+        if self._record is not None:
+            from pyagent_orch.graph import build_graph
+
+            tasks = [(task.id, task.name) for task in self.tasks]
+            known = {task.id for task in self.tasks}
+            edges = {
+                task: [one for one in on if one in known]
+                for task, on in self._record.edges.items()
+                if task in known
+            }
+            return build_graph(self.name, tasks, edges)
+        from pyagent_orch.workflows.plan import plan_workflow
+
+        return plan_workflow(self).graph
+
+    def validate(self) -> Workflow:
+        """Check what can be checked without Redis.
+
+        Raises:
+            InvalidWorkflowError: a cycle, an unknown or doubled name, no tasks.
+            InvalidTaskError: an input or a condition that cannot travel.
+        """
+        self.graph()
+        return self
+
+    def explain(self) -> str:
+        """The chains and chords that it is run as, for people."""
+        from pyagent_orch.graph import explain
+
+        return explain(self.graph())
+
+    def to_mermaid(self) -> str:
+        """A Mermaid flowchart, with the present states when it is live."""
+        from pyagent_orch.graph import to_mermaid
+
+        self._fresh(tasks=True)
+        states = {task.id: task.record.status.value for task in self.tasks if task.record}
+        return to_mermaid(self.graph(), states)
+
+    def to_canvas(self) -> Any:
+        """The workflow as a real `celery` canvas, to run alone or inside another canvas.
+
+        Its records are written now, by the orchestrator that `bind` or
+        `Orchestrator.to_canvas` gave it; it runs when the canvas is sent.
+
+        Raises:
+            InvalidWorkflowError: a canvas cannot say this graph; the text names the tasks.
+        """
+        home = self._home
+        if home is None:
+            raise InvalidWorkflowError(
+                self.name,
+                "its records have to be written somewhere; use orchestrator.to_canvas(workflow)",
+            )
+        return home.canvas_of(self)
+
+    def __str__(self) -> str:
+        record = self._record
+        if record is None:
+            return f"{self.name} [{self.id}] {len(self.tasks)} tasks (not submitted)"
+        done = len(record.task_ids) - record.open
+        text = f"{self.name} [{self.id}] {record.status.name} {done}/{len(record.task_ids)}"
+        return text + (f": {record.error}" if record.error else "")
+
+    def __repr__(self) -> str:
+        status = self._record.status if self._record else WorkflowStatus.PENDING
+        return f"<Workflow {self.name!r} id={self.id} {len(self.tasks)} tasks {status.name}>"
+
+
+def _is_known(task: Task) -> bool:
+    return task.record is not None and task.record.status.is_final
+
+
+def _names(on: Iterable[str]) -> list[str]:
+    # A lone text would be taken apart into letters.
+    return [on] if isinstance(on, str) else list(on)
+
+
+def _pattern(workflow: str, pattern: ExecutionPattern | str | None) -> ExecutionPattern | None:
+    if pattern is None:
+        return None
+    try:
+        return ExecutionPattern(pattern)
+    except ValueError:
+        known = ", ".join(ExecutionPattern)
+        raise InvalidWorkflowError(
+            workflow, f"there is no execution pattern {pattern!r}; known: {known}"
+        ) from None
