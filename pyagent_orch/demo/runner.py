@@ -164,7 +164,12 @@ class _Demo:
             return f"The model gave no summary: {error}", False
 
     def _cancel(self, tasks: Sequence[Task]) -> None:
-        """Cancel what has not run yet, so that a shared fleet does not go on with it."""
+        """Cancel what has not run yet, so that a fleet does not go on with it.
+
+        A private worker needs no word: it ends with the demo.
+        """
+        if self._orchestrator.is_embedded:
+            return
         deadline = time.monotonic() + _CANCEL_SECONDS
         for task in reversed(tasks):
             if time.monotonic() > deadline:

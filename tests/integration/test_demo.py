@@ -174,3 +174,38 @@ def test_a_task_that_fails_is_in_the_report_and_in_the_exit_code(
     assert "2 failed" in capsys.readouterr().out
     assert "### Files that could not be read" in report.read_text()
     assert "demo.read_text_file" in report.read_text()
+
+
+def test_ctrl_c_cancels_what_a_fleet_has_not_run_yet(
+    folder: Path, fleet: Fleet, tmp_path: Path
+) -> None:
+    # No worker is there, so both tasks wait.
+    code = (
+        "import sys; from pathlib import Path; from pyagent_orch import Orchestrator; "
+        "from pyagent_orch.demo.runner import run_demo\n"
+        "with Orchestrator() as fleet: code = run_demo(Path(sys.argv[1]), orchestrator=fleet)\n"
+        "sys.exit(code)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        cwd=tmp_path,
+        env=fleet.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: len(fleet.orchestrator.tasks(status="pending")) == 2, 20)
+        # The first line of progress: the demo watches them.
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert "0 of 2 files read" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert len(fleet.orchestrator.tasks(status="cancelled")) == 2
