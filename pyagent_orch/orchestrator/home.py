@@ -203,11 +203,12 @@ class Home:
             listener.track(live)
         tasks = [live.id for live in lives if isinstance(live, Task)]
         for task in self._store.records.get_many(tasks):
-            if task is not None and task.status.is_final:
+            # Also what is not final: the event of its start may be past.
+            if task is not None:
                 listener.settle("task", task)
         workflows = [live.id for live in lives if isinstance(live, Workflow)]
         for workflow in self._store.workflows.get_many(workflows):
-            if workflow is not None and workflow.status.is_final:
+            if workflow is not None:
                 listener.settle("workflow", workflow)
 
     def _poll(self, lives: Sequence[Live], deadline: float | None) -> None:
