@@ -45,6 +45,9 @@ class Settings(BaseModel):
     """A worker that has not renewed its lease for so long is lost; seconds."""
     heartbeat_seconds: float = Field(default=1.0, ge=0.1)
     """How often a worker renews its lease, looks for cancels and pushes what is due; seconds."""
+    stop_timeout_seconds: float = Field(default=25.0, ge=0)
+    """How long a worker that is asked to stop (SIGTERM) lets its agents go on; seconds. Then
+    their tasks go back to the queues. Kubernetes kills after 30 s at its default."""
     max_worker_losses: int = Field(default=3, ge=1)
     """A task that so many workers died with is FAILED."""
     concurrency: int = Field(default=8, ge=1)

@@ -1,116 +1,23 @@
 """A real Celery worker in a thread of this process, for the embedded mode.
 
-The same WorkController, transport and task as in a fleet; only the pool's
-threads are daemons, so that a program can end while an agent still runs.
+The same WorkController, transport, pool and task as in a fleet.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import socket
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 from celery import Celery
-from celery.concurrency.base import apply_target
-from celery.concurrency.thread import ApplyResult
-from celery.concurrency.thread import TaskPool as ThreadPool
 
 from pyagent_orch.engine.keeper import stop_keeper
+from pyagent_orch.engine.threads import DaemonPool
 from pyagent_orch.engine.runtime import runtime_of
 
 START_TIMEOUT = 10.0
 """Seconds."""
-
-
-class DaemonExecutor:
-    """Threads that take calls, started when first needed, and never waited for at exit.
-
-    `ThreadPoolExecutor` joins its threads when the interpreter ends, which held
-    a program up for as long as its longest agent ran.
-    """
-
-    def __init__(self, max_workers: int, initializer: Callable[[], None]) -> None:
-        self._max, self._initializer = max_workers, initializer
-        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], Any] | None] = (
-            queue.SimpleQueue()
-        )
-        self._idle = threading.Semaphore(0)
-        self._threads: list[threading.Thread] = []
-
-    def submit(self, call: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Have a thread make a call."""
-        future: Future[Any] = Future()
-        self._calls.put((future, call, args))
-        if not self._idle.acquire(blocking=False) and len(self._threads) < self._max:
-            name = f"pyagent-worker-{len(self._threads) + 1}"
-            thread = threading.Thread(target=self._work, name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        return future
-
-    def shutdown(self, *, cancel_futures: bool = False) -> None:
-        """End the threads once they are idle; running calls are not waited for."""
-        while cancel_futures:
-            try:
-                entry = self._calls.get_nowait()
-            except queue.Empty:
-                break
-            if entry is not None:
-                entry[0].cancel()
-        for _ in self._threads:
-            self._calls.put(None)
-
-    def _work(self) -> None:
-        self._initializer()
-        while (entry := self._calls.get()) is not None:
-            future, call, args = entry
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(call(*args))
-                except BaseException as error:  # noqa: BLE001 - handed to whoever holds the future
-                    future.set_exception(error)
-            self._idle.release()
-
-
-class DaemonPool(ThreadPool):  # type: ignore[misc] # Celery has no types
-    """Celery's thread pool over daemon threads."""
-
-    name = "threads"
-    # True would forbid AsyncResult.get() in the whole process, the user's threads too.
-    task_join_will_block = False
-
-    def __init__(self, *args: Any, app: Celery, **kwargs: Any) -> None:
-        super().__init__(*args, app=app, **kwargs)
-        self.executor: Any
-        self.executor.shutdown()
-        # Celery finds the app by thread; making ours the default app of the
-        # process would take that place from the user's own.
-        self.executor = DaemonExecutor(self.limit, app.set_current)
-
-    def on_stop(self) -> None:
-        """End the threads without waiting for agents that run."""
-        self.executor.shutdown(cancel_futures=True)
-
-    def on_apply(
-        self,
-        target: Callable[..., Any],
-        args: tuple[Any, ...] | None = None,
-        kwargs: dict[str, Any] | None = None,
-        callback: Callable[..., Any] | None = None,
-        accept_callback: Callable[..., Any] | None = None,
-        **_: Any,
-    ) -> ApplyResult:
-        """Run a task in one of the threads."""
-        return ApplyResult(
-            self.executor.submit(apply_target, target, args, kwargs, callback, accept_callback)
-        )
-
-    def _get_info(self) -> dict[str, Any]:
-        return {"max-concurrency": self.limit, "threads": self.limit}
 
 
 class InProcessWorker:
@@ -165,6 +72,7 @@ class InProcessWorker:
         stop_keeper(self._app)
         controller, self._controller = self._controller, None
         if controller is not None:
+            controller.pool.abandon()
             controller.stop()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
 import socket
 import threading
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -46,6 +48,8 @@ class Keeper:
         self._stopping = threading.Event()
         self._orphans: set[str] = set()
         self._timed_out: dict[str, float] = {}
+        self._drained_at: float | None = None
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="pyagent-keeper", daemon=True)
 
     def start(self) -> None:
@@ -55,8 +59,14 @@ class Keeper:
     def stop(self) -> None:
         """End the lease and give back what the worker holds. Idempotent."""
         self._stopping.set()
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT)
+
+    def drain(self, seconds: float) -> None:
+        """Hand back what still runs after so many seconds; from any thread or signal handler."""
+        self._drained_at = time.monotonic() + seconds
+        self._wake.set()
 
     def note_time_limit(self, task_id: str, timeout: float) -> None:
         """Remember that Celery's hard time limit ended this task's process; from any thread."""
@@ -70,8 +80,15 @@ class Keeper:
         store = self._runtime.new_store()
         wait, away = 0.0, False
         try:
-            while not self._stopping.wait(wait):
+            while True:
+                self._wake.wait(self._until_drained(wait))
+                self._wake.clear()
+                if self._stopping.is_set():
+                    break
                 try:
+                    if self._until_drained(1.0) == 0.0:
+                        self._hand_back(store)
+                        return
                     wait = min(interval, self._beat(store) or interval)
                     if away:
                         logger.warning("Redis is back; the lease is renewed")
@@ -83,6 +100,21 @@ class Keeper:
             self._leave(store)
         finally:
             store.close()
+
+    def _until_drained(self, wait: float) -> float:
+        if self._drained_at is None:
+            return wait
+        return max(0.0, min(wait, self._drained_at - time.monotonic()))
+
+    def _hand_back(self, store: Store) -> None:
+        """The time to stop is over: the queues get back what runs, then its processes end."""
+        self._leave(store)
+        for request in list(worker_state.active_requests):
+            pid = getattr(request, "worker_pid", None)
+            if pid and pid != os.getpid():
+                self._pool.terminate_job(pid, signal.SIGKILL)
+        if hasattr(self._pool, "abandon"):
+            self._pool.abandon()
 
     def _beat(self, store: Store) -> float | None:
         runtime = self._runtime

@@ -15,7 +15,7 @@ from pyagent_orch.store.newtasks import NewTask
 
 _KEPT = (
     "name", "agent", "queue", "priority", "input", "template", "metadata", "timeout", "retry",
-    "when", "context", "cancel_rest",
+    "when", "context",
 )  # fmt: skip
 _EDGES = ("next", "rescue", "after", "rescues", "afters")
 Fields = Mapping[str, str]
@@ -74,7 +74,8 @@ def rerun_workflow(
     )
     kept["origin"] = workflow_id
     agents = store.workflows.agents(sorted({str(copy.fields["agent"]) for copy in copies}))
-    dispatcher.send_workflow(new_id, kept, copies, None, agents)
+    deadline = int(fields["deadline"]) / 1000 if "deadline" in fields else None
+    dispatcher.send_workflow(new_id, kept, copies, deadline, agents)
     return new_id
 
 
@@ -115,8 +116,9 @@ def _copy(
     first = "0" if "deps0" in task else ""
     deps: dict[str, str] = json.loads(task.get(f"deps{first}") or "{}")
     fields["n"] = task.get(f"n{first}", "0")
-    if task.get(f"need{first}"):
-        fields["need"] = task[f"need{first}"]
+    for name in ("need", "cancel_rest"):
+        if task.get(name + first):
+            fields[name] = task[name + first]
     if task.get("expanded") == "":
         fields["expanded"] = ""
     if deps:

@@ -174,7 +174,9 @@ class Work:
         tasks = [self._turn(flow, answer, turn, ids, agents) for turn in answer.turns]
         state = {"step": step + 1, "input": call.input, "state": answer.state}
         deps = {task_id: name for name, task_id in ids.items()}
-        return Expansion(tasks, agents, to_json(state), answer.need, to_json(deps))
+        return Expansion(
+            tasks, agents, to_json(state), answer.need, to_json(deps), answer.cancel_rest
+        )
 
     def _turn(
         self,
