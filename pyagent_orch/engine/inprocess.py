@@ -13,8 +13,8 @@ from typing import Any
 from celery import Celery
 
 from pyagent_orch.engine.keeper import stop_keeper
-from pyagent_orch.engine.threads import DaemonPool
 from pyagent_orch.engine.runtime import runtime_of
+from pyagent_orch.engine.threads import DaemonPool
 
 START_TIMEOUT = 10.0
 """Seconds."""

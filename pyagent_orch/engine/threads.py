@@ -115,7 +115,7 @@ class DaemonPool(ThreadPool):  # type: ignore[misc] # Celery has no types
         """End without waiting."""
         self.abandon()
 
-    def terminate_job(self, pid: int, signal: int | None = None) -> None:
+    def terminate_job(self, pid: int, signal: int | None = None) -> None:  # noqa: ARG002 - Celery's
         """Give the agents up: a thread cannot be ended, but it need not be waited for.
 
         Celery asks for this at a cold shutdown, before it stops the pool.
