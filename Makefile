@@ -28,7 +28,7 @@ demo: $(RUN) ## run agents over a folder of text and report: make demo FOLDER=do
 	@$(BIN)/pyagent-orch demo $(if $(FOLDER),"$(FOLDER)") $(ARGS)
 
 test: check ## run all checks and tests; make test ARGS="-k name" takes pytest's arguments
-	@$(BIN)/python -m pytest -m "not faults" $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: lint types
 
@@ -44,17 +44,16 @@ format: $(DEV) ## format the code and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format --quiet .
 
-faults: $(DEV) ## run the whole fault suite, which kills real processes for minutes
-	@$(BIN)/python -m pytest tests/faults $(ARGS)
+faults: $(DEV) ## run only the tests that kill real processes
+	@$(BIN)/python -m pytest -m faults $(ARGS)
 
 coverage: $(DEV) ## run the tests under coverage, worker processes included
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -m "not faults" $(ARGS)
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage html --quiet
-	@$(BIN)/coverage report
+	@status=0; $(BIN)/coverage run -m pytest $(ARGS) || status=$$?; \
+		$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report && \
+		exit $$status
 
-bench: $(RUN) ## measure against plain Celery, side by side
+bench: $(RUN) ## measure against plain Celery, side by side; make bench ARGS=--help
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove what runs and builds have left; the virtual environment stays

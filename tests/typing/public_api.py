@@ -1,0 +1,66 @@
+"""What a type checker knows of the public names; checked by `make types`, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from typing import assert_type
+
+from pyagent_orch import (
+    Agent,
+    Event,
+    Orchestrator,
+    RetryPolicy,
+    Settings,
+    Task,
+    TaskStatus,
+    Usage,
+    agent,
+    register_agent,
+)
+
+
+@register_agent
+def shout(text: str) -> str:
+    return text.upper()
+
+
+@register_agent("whisper")
+async def whisper(text: str) -> str:
+    return text.lower()
+
+
+def a_registered_function_keeps_its_type() -> None:
+    assert_type(shout("a"), str)
+
+
+async def a_registered_coroutine_function_keeps_its_type() -> None:
+    assert_type(await whisper("a"), str)
+
+
+def an_orchestrator_gives_live_tasks(settings: Settings) -> None:
+    with Orchestrator(settings=settings) as orchestrator:
+        assert_type(orchestrator, Orchestrator)
+        task = orchestrator.submit(agent("You are kind."), "Hello", retry=RetryPolicy())
+        assert_type(task, Task)
+        assert_type(orchestrator.submit_many([Task(shout, "a")]), list[Task])
+        assert_type(orchestrator.status(task.id), TaskStatus)
+        assert_type(orchestrator.get_task(task.id), Task)
+        assert_type(orchestrator.cancel(task.id), bool)
+        assert_type(orchestrator.events(), Iterator[Event])
+        assert_type(task.wait(), Task)
+        assert_type(task.status, TaskStatus)
+        assert_type(task.error, str | None)
+        assert_type(task.started_at, datetime | None)
+        assert_type(task.usage, Usage | None)
+
+
+async def an_orchestrator_can_be_awaited() -> None:
+    async with Orchestrator() as orchestrator:
+        assert_type(orchestrator, Orchestrator)
+        assert_type(await orchestrator.asubmit(shout, "a"), Task)
+        assert_type(orchestrator.aevents(), AsyncIterator[Event])
+
+
+def an_agent_is_made_of_instructions() -> None:
+    assert_type(agent("You are kind."), Agent)
