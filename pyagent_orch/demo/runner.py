@@ -56,7 +56,8 @@ def run_demo(
         report_file: where the Markdown report goes.
 
     Returns:
-        The exit code: 0, 1 if a task failed or there is nothing to read, 130 after Ctrl-C.
+        The exit code: 0; 1 if there is nothing to read, a task failed or the report cannot be
+        written; 130 after Ctrl-C.
 
     Raises:
         ConfigurationError: the folder does not exist.
@@ -115,14 +116,14 @@ class _Demo:
         figures = findings.figures(wall_seconds)
         summary, is_summed_up = self._sum_up(findings)
         made_at = datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC")
-        report_file.parent.mkdir(parents=True, exist_ok=True)
-        report_file.write_text(make_report(findings, figures, summary, made_at), encoding="utf-8")
+        is_written = _write(report_file, make_report(findings, figures, summary, made_at))
         if self._is_quiet:
-            print(_as_json(findings, figures, summary, report_file))
+            print(_as_json(findings, figures, summary, report_file if is_written else None))
         else:
             show_summary(findings, figures, summary)
-            say(f"The whole report: {report_file}")
-        return 0 if is_summed_up and not findings.failures else 1
+            if is_written:
+                say(f"The whole report: {report_file}")
+        return 0 if is_summed_up and is_written and not findings.failures else 1
 
     def _file_tasks(self) -> list[Task]:
         return [
@@ -179,6 +180,17 @@ class _Demo:
                     self._orchestrator.cancel(task.id, reason="the demo was stopped")
 
 
+def _write(report_file: Path, report: str) -> bool:
+    """Write the report; an hour of work is not thrown away because there is no place for it."""
+    try:
+        report_file.parent.mkdir(parents=True, exist_ok=True)
+        report_file.write_text(report, encoding="utf-8")
+    except OSError as error:
+        print(f"Cannot write {report_file}: {error.strerror}.", file=sys.stderr)
+        return False
+    return True
+
+
 def _is_final(task: Task) -> bool:
     return task.record is not None and task.record.status.is_final
 
@@ -204,7 +216,9 @@ def _file_run(path: str, task: Task) -> FileRun:
     )
 
 
-def _as_json(findings: Findings, figures: RunFigures, summary: str, report_file: Path) -> str:
+def _as_json(
+    findings: Findings, figures: RunFigures, summary: str, report_file: Path | None
+) -> str:
     def plain(run: FileRun) -> dict[str, object]:
         return asdict(run) | {"report": run.report.model_dump(mode="json") if run.report else None}
 
@@ -218,7 +232,7 @@ def _as_json(findings: Findings, figures: RunFigures, summary: str, report_file:
             "figures": whole,
             "skipped": findings.skipped,
             "files": [plain(run) for run in findings.runs],
-            "report_file": str(report_file),
+            "report_file": str(report_file) if report_file is not None else None,
         },
         ensure_ascii=False,
     )

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.fleet import ROOT, Fleet, until
 
+from pyagent_orch import Orchestrator
 from pyagent_orch.demo.runner import run_demo
 
 RUN = (
@@ -157,6 +158,20 @@ def test_a_folder_without_text_is_told_and_no_server_is_started(
     assert run_demo(tmp_path, report_file=tmp_path / "report.md") == 1
     assert "no text to read" in capsys.readouterr().err
     assert not (tmp_path / "report.md").exists()
+
+
+def test_a_report_that_cannot_be_written_still_leaves_the_summary(
+    folder: Path,
+    tmp_path: Path,
+    embedded: Callable[..., Orchestrator],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    report = tmp_path / "file" / "report.md"
+    assert run_demo(folder, orchestrator=embedded(), report_file=report) == 1
+    shown = capsys.readouterr()
+    assert "Cannot write" in shown.err
+    assert "README.md:3 -> gone.md" in shown.out
 
 
 def test_the_demo_runs_on_a_fleet_that_sees_the_same_disk(
