@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.prepare import Preparer, encode
 from pyagent_orch.exceptions import (
     OrchestratorConnectionError,
@@ -60,6 +61,7 @@ class Dispatcher:
     def _send(self, tasks: Sequence[Task], batch: Sequence[NewTask], start: int) -> dict[int, str]:
         used = {str(new.fields["agent"]) for new in batch}
         known = self._preparer.agents
+        fault_point("before_submit")
         try:
             done = self._store.records.submit(
                 batch, {key: known[key] for key in used if key not in self._sent}
@@ -67,6 +69,7 @@ class Dispatcher:
         except UnknownAgentHashError:
             # Expired since, or Redis is new.
             done = self._store.records.submit(batch, {key: known[key] for key in used})
+        fault_point("after_submit")
         self._sent |= used
         existing: dict[int, str] = {}
         for place, task_id in done.existing.items():
