@@ -73,11 +73,17 @@ def size(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
+def count(number: int, noun: str) -> str:
+    """A number of things, such as `1 file` and `1,200 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _in_short(findings: Findings, figures: RunFigures) -> str:
     lines = sum(total.lines for total in findings.totals)
     mended = len(findings.broken_links) + len(findings.defects)
     return (
-        f"{len(findings.reports):,} files with {lines:,} lines, read by {figures.tasks:,} tasks in "
+        f"{count(len(findings.reports), 'file')} with {count(lines, 'line')}, read by "
+        f"{count(figures.tasks, 'task')} in "
         f"{figures.wall_seconds:.1f} s; {mended or 'no'} broken links and defects, "
         f"{len(findings.markers) or 'no'} notes of things left to do."
     )
@@ -197,7 +203,6 @@ def _python(findings: Findings) -> list[str]:
     if not sources:
         return []
     functions = sum(source.functions for source in sources)
-    classes = sum(source.classes for source in sources)
     share = findings.documented_share
     documented = "" if share is None else f" {share:.0%} of the public names have a docstring."
     packages = ", ".join(f"{code(name)} ({count})" for name, count in findings.packages.items())
@@ -214,7 +219,7 @@ def _python(findings: Findings) -> list[str]:
         for path, names, wanted in findings.undocumented
     ]
     return [
-        f"{functions:,} functions and {classes:,} classes in {len(sources):,} files.{documented}",
+        f"{count(functions, 'function')} in {count(len(sources), 'file')}.{documented}",
         f"Packages from elsewhere, with the number of files that use them: {packages}."
         if packages
         else "",

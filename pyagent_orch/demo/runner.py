@@ -19,7 +19,7 @@ from pyagent_orch.config import Settings
 from pyagent_orch.demo.files import Collection, collect, default_folder
 from pyagent_orch.demo.findings import FileRun, Findings, RunFigures, digest
 from pyagent_orch.demo.readers import EDITOR, read_text_file
-from pyagent_orch.demo.report import make_report, size
+from pyagent_orch.demo.report import count, make_report, size
 from pyagent_orch.demo.results import FileReport
 from pyagent_orch.demo.terminal import progress, say, show_summary
 from pyagent_orch.exceptions import PyAgentOrchError, TaskTimeoutError
@@ -97,8 +97,8 @@ class _Demo:
     def run(self, report_file: Path) -> int:
         collection = self._collection
         if not self._is_quiet:
-            say(f"Reading {len(collection.files):,} files ({size(collection.size_bytes)}) "
-                f"in {collection.folder}")  # fmt: skip
+            files = count(len(collection.files), "file")
+            say(f"Reading {files} ({size(collection.size_bytes)}) in {collection.folder}")
         # The start of a private server and worker is not the tasks' time.
         self._orchestrator.start()
         started = time.monotonic()

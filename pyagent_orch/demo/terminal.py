@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pyagent_orch.demo.findings import Findings, RunFigures
-from pyagent_orch.demo.report import reading_ease_in_words, size
+from pyagent_orch.demo.report import count, reading_ease_in_words, size
 
 Advance = Callable[[int, str], None]
 """Tells the progress: how many tasks are final, and what runs now."""
@@ -119,10 +119,9 @@ def worth_a_look(findings: Findings) -> list[tuple[str, str]]:
 
 
 def _run_line(figures: RunFigures) -> str:
-    workers = len(figures.workers)
     failed = f"{figures.failed:,} failed" if figures.failed else "none failed"
     return (
-        f"{figures.tasks:,} tasks on {workers} worker{'' if workers == 1 else 's'} in "
+        f"{count(figures.tasks, 'task')} on {count(len(figures.workers), 'worker')} in "
         f"{figures.wall_seconds:.1f} s, {figures.tasks_per_second:.0f} a second, {failed}."
     )
 
