@@ -35,8 +35,10 @@ local function queue_index(queue, priority)
 end
 
 -- Put the task's Celery message on its queue. Harmless when a copy is there already.
-local function push(id)
-  local r = call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input')
+-- `r`: its name, queue, priority, timeout and input, if the caller has them.
+local known_queues = {}
+local function push(id, r)
+  r = r or call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input')
   local priority = tonumber(r[3]) - 1
   -- Ours runs from 1, the transport's from 0; its list of priority 0 has no suffix.
   local list = C .. r[2]
@@ -51,7 +53,10 @@ local function push(id)
     cjson.encode(r[2]), limits, id .. ':' .. now))
   local index = queue_index(r[2], r[3])
   call('ZADD', index, now, id)
-  call('SADD', P .. 'queues', r[2] .. ':' .. r[3])
+  if not known_queues[index] then
+    known_queues[index] = true
+    call('SADD', P .. 'queues', r[2] .. ':' .. r[3])
+  end
 end
 
 local function unqueue(id, queue, priority)

@@ -22,14 +22,15 @@ end
 -- Look before the first write, so that an act is all or nothing: the first agent
 -- that is neither in the store nor along, or nil. Leaves `at` where it was.
 local function unknown_agent(agents)
-  local first, unknown = at, nil
+  local first, unknown, seen = at, nil, {}
   for _ = 1, tonumber(take()) do
     at = at + 4
     local last = at + tonumber(ARGV[at])
     for i = at + 1, last, 2 do
-      local hash = ARGV[i + 1]
-      if ARGV[i] == 'agent' and not agents[hash] and call('HEXISTS', P .. 'agent:' .. hash, 'json') == 0 then
-        unknown = hash
+      local hash = ARGV[i] == 'agent' and ARGV[i + 1]
+      if hash and not agents[hash] and not seen[hash] then
+        seen[hash] = true
+        if call('HEXISTS', P .. 'agent:' .. hash, 'json') == 0 then unknown = hash end
       end
     end
     at = last + 1
@@ -47,19 +48,16 @@ local function keep_agents(agents)
   end
 end
 
--- Read and write one task. Returns its id, its delay and the id of its event; or, when
--- it exists, nil and the id of the task that has its key or id ('' when that is another one).
+-- Read and write one task. Returns its id, its delay, the id of its event and what `push`
+-- takes; or, when it exists, nil and the id of the task that has its key or id ('' when
+-- that is another one).
 local function record(workflow)
   local id, delay, unique, output = take(), tonumber(take()), take(), take()
   local size = tonumber(take())
-  local fields, name, agent, input = {}, '', '', ''
-  for i = 1, size do fields[i] = ARGV[at + i - 1] end
-  for i = 1, size, 2 do
-    if fields[i] == 'name' then name = fields[i + 1]
-    elseif fields[i] == 'agent' then agent = fields[i + 1]
-    elseif fields[i] == 'input' then input = fields[i + 1] end
-  end
+  local first, fields = at, {}
+  for i = at, at + size - 1, 2 do fields[ARGV[i]] = ARGV[i + 1] end
   at = at + size
+  local name, agent, input = fields.name, fields.agent, fields.input or ''
 
   local key = P .. 'task:' .. id
   local same = unique ~= '' and call('GET', P .. 'key:' .. unique)
@@ -70,7 +68,7 @@ local function record(workflow)
     return nil, (old[1] == agent and (old[2] or '') == input) and id or ''
   end
   local status = output == '' and 'pending' or 'completed'
-  call('HSET', key, 'status', status, 'created', now, unpack(fields))
+  call('HSET', key, 'status', status, 'created', now, unpack(ARGV, first, at - 1))
   hold_agent(agent)
   if unique ~= '' then
     call('HSET', key, 'key', unique)
@@ -86,5 +84,6 @@ local function record(workflow)
     call('HSET', key, 'finished', now)
     write_result(id, 'SUCCESS', '', output, 'null', true)
   end
-  return id, delay, event('task.submitted', id, 'name', name)
+  return id, delay, event('task.submitted', id, 'name', name),
+    {name, fields.queue, fields.priority, fields.timeout, fields.input}
 end

@@ -14,13 +14,13 @@ keep_agents(agents)
 
 local reply = {'ok', tostring(now), ''}
 for index = 1, tonumber(take()) do
-  local id, delay, entry = record()
+  local id, delay, entry, message_parts = record()
   if not id then
     reply[#reply + 1] = index
     reply[#reply + 1] = delay
   else
     if reply[3] == '' then reply[3] = entry end
-    if delay > 0 then schedule_push(id, now + delay) else push(id) end
+    if delay > 0 then schedule_push(id, now + delay) else push(id, message_parts) end
   end
 end
 return reply
