@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pyagent_orch.exceptions import ConfigurationError
 
@@ -25,7 +25,9 @@ class Settings(BaseModel):
     """
 
     # No value in an error's text: it may be a URL with a password.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     redis_url: str | None = Field(default=None, repr=False)
     """`redis://`, `rediss://`, `redis+socket://` or `sentinel://`; None: the embedded server."""
@@ -59,6 +61,16 @@ class Settings(BaseModel):
     signals: Literal["rare", "all", "none"] = "rare"
     """Which of Celery's signals become events: all, none, or those that are not sent per task."""
 
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeats(self) -> Self:
+        if self.lease_seconds < 2 * self.heartbeat_seconds:
+            # Else one late heartbeat makes a living worker a lost one.
+            raise ValueError(
+                f"lease_seconds {self.lease_seconds} is less than two heartbeats of "
+                f"{self.heartbeat_seconds} s"
+            )
+        return self
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, /, **overrides: object) -> Settings:
         """Read the settings from the environment.
@@ -81,10 +93,11 @@ class Settings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
-            field = str(first["loc"][0])
+            # What is wrong between two fields has no place.
+            field = str(first["loc"][0]) if first["loc"] else ""
             # The value itself is left out: it may be a URL with a password.
             raise ConfigurationError(
-                f"{ENV_PREFIX}{field.upper()} ({field})", first["msg"]
+                f"{ENV_PREFIX}{field.upper()} ({field})" if field else "settings", first["msg"]
             ) from None
 
 

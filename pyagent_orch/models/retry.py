@@ -21,7 +21,7 @@ class RetryPolicy(BaseModel):
     not come back together.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_attempts: int = Field(default=3, ge=1, le=1000)
     """How many attempts there are in all; 1 is no retry."""
@@ -49,8 +49,8 @@ class RetryPolicy(BaseModel):
 
     def delay_after(self, failures: int) -> float:
         """Seconds to wait after so many failed attempts (>= 1)."""
-        # The exponent is bounded: a float overflows at about 2 ** 1024.
-        full = min(
-            self.max_delay_seconds, self.delay_seconds * self.factor ** min(failures - 1, 64)
-        )
+        try:
+            full = min(self.max_delay_seconds, self.delay_seconds * self.factor ** (failures - 1))
+        except OverflowError:
+            full = self.max_delay_seconds if self.delay_seconds else 0.0
         return full * (1 - self.jitter) + full * self.jitter * random.random()  # noqa: S311 - no secret
