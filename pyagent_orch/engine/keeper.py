@@ -49,7 +49,6 @@ class Keeper:
         self._orphans: set[str] = set()
         self._timed_out: dict[str, float] = {}
         self._drained_at: float | None = None
-        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="pyagent-keeper", daemon=True)
 
     def start(self) -> None:
@@ -59,14 +58,16 @@ class Keeper:
     def stop(self) -> None:
         """End the lease and give back what the worker holds. Idempotent."""
         self._stopping.set()
-        self._wake.set()
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT)
 
     def drain(self, seconds: float) -> None:
-        """Hand back what still runs after so many seconds; from any thread or signal handler."""
+        """Hand back what still runs after so many seconds; from any thread.
+
+        Safe in a signal handler: it takes no lock, which the interrupted code might
+        hold. The thread sees it at its next heartbeat.
+        """
         self._drained_at = time.monotonic() + seconds
-        self._wake.set()
 
     def note_time_limit(self, task_id: str, timeout: float) -> None:
         """Remember that Celery's hard time limit ended this task's process; from any thread."""
@@ -81,9 +82,7 @@ class Keeper:
         wait, away = 0.0, False
         try:
             while True:
-                self._wake.wait(self._until_drained(wait))
-                self._wake.clear()
-                if self._stopping.is_set():
+                if self._stopping.wait(self._until_drained(wait)):
                     break
                 try:
                     if self._until_drained(1.0) == 0.0:

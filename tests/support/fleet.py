@@ -25,6 +25,7 @@ class Worker:
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
         self.name, self.process, self.log = name, process, log
+        self.hung = ""
 
     @property
     def pid(self) -> int:
@@ -45,7 +46,10 @@ class Worker:
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            code = -9
+            # Has the stacks of all threads written to the log (PYTHONFAULTHANDLER).
+            self.process.send_signal(signal.SIGABRT)
+            code = self.process.wait(10)
+            self.hung = f"{self.name} did not stop within {timeout} s:\n{self.text()[-6000:]}"
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
@@ -69,6 +73,7 @@ class Fleet:
             "PYAGENT_ORCH_REDIS_URL": self.url,
             "PYAGENT_ORCH_NAMESPACE": self.namespace,
             "PYAGENT_ORCH_AGENTS": AGENTS,
+            "PYTHONFAULTHANDLER": "1",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(TESTS)]),
             **(extra or {}),
         }
@@ -109,6 +114,8 @@ class Fleet:
         for worker in self.workers:
             worker.stop()
         self.orchestrator.close()
+        hung = [worker.hung for worker in self.workers if worker.hung]
+        assert not hung, "\n".join(hung)
 
 
 def until(condition: Callable[[], Any], timeout: float = 10, pause: float = 0.02) -> Any:
