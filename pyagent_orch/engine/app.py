@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
 from pyagent_orch.config import Settings
 from pyagent_orch.engine.run import register_run_task
@@ -15,6 +16,9 @@ from pyagent_orch.store import Address, parse_address
 from pyagent_orch.store.keys import Keys
 
 TRANSPORT = "pyagent_orch.engine.transport:Transport"
+SOCKET_TRANSPORT = "pyagent-orch"
+"""The transport's name in URLs: of `redis+socket://` kombu takes the stock transport from
+the URL's scheme, whatever `broker_transport` says, and it wants a plain word there."""
 KEEPER_STEP = "pyagent_orch.engine.keeper:KeeperStep"
 """Named, not imported: a client needs nothing of a worker."""
 
@@ -38,6 +42,7 @@ def create_app(settings: Settings | None = None, *, address: Address | None = No
                 "such as redis://localhost:6379/0",
             )
         address = parse_address(settings.redis_url)
+    TRANSPORT_ALIASES[SOCKET_TRANSPORT] = TRANSPORT
     app = Celery("pyagent_orch", set_as_current=False)
     app.conf.update(_configuration(settings, address))
     register_run_task(app)
@@ -58,7 +63,9 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
         **keep_alive,
     }
     return {
-        "broker_url": address.broker_url,
+        "broker_url": address.broker_url.replace(
+            "redis+socket://", f"{SOCKET_TRANSPORT}+socket://", 1
+        ),
         "broker_transport": TRANSPORT,
         "result_backend": address.broker_url,
         "broker_transport_options": {
