@@ -7,7 +7,8 @@
 
 local id, worker, name, done = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key = P .. 'task:' .. id
-local r = call('HMGET', key, 'status', 'owner', 'queue', 'priority', 'agent', 'name', 'worker', 'workflow', 'ready', 'deps')
+local r = call('HMGET', key, 'status', 'owner', 'queue', 'priority', 'agent', 'name', 'worker', 'workflow', 'ready', 'deps',
+  'run', 'attempts', 'started', unpack(FIELDS))
 local status = r[1]
 if not status then return {'missing'} end
 if FINAL[status] then return {'final', status, status == 'completed' and read_output(id)} end
@@ -21,10 +22,9 @@ end
 if call('ZSCORE', P .. 'delayed', id) then return {'early'} end
 if r[8] and not r[9] then return {'early'} end
 
-local run = call('HINCRBY', key, 'run', 1)
-local attempt = call('HINCRBY', key, 'attempts', 1)
-call('HSETNX', key, 'started', now)
-call('HSET', key, 'status', 'running', 'owner', worker, 'worker', name)
+local run, attempt = (r[11] or 0) + 1, (r[12] or 0) + 1
+call('HSET', key, 'status', 'running', 'owner', worker, 'worker', name, 'run', run, 'attempts', attempt,
+  'started', r[13] or now)
 unqueue(id, r[3], r[4])
 call('SADD', P .. 'running:' .. worker, id)
 move(id, status, 'running')
@@ -44,4 +44,6 @@ if r[10] then
       or call('HGET', P .. 'task:' .. dependency, 'error')
   end
 end
-return {'run', run, call('HMGET', key, unpack(FIELDS)), call('HGET', P .. 'agent:' .. r[5], 'json'), inputs}
+local fields = {}
+for i, field in ipairs(FIELDS) do fields[i] = field == 'attempts' and tostring(attempt) or r[13 + i] end
+return {'run', run, fields, call('HGET', P .. 'agent:' .. r[5], 'json'), inputs}

@@ -5,9 +5,10 @@
 
 local id, run, worker, output, usage, done = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local key = P .. 'task:' .. id
-local r = call('HMGET', key, 'status', 'owner', 'run', 'name', 'attempts', 'worker')
+local r = call('HMGET', key, 'status', 'owner', 'run', 'name', 'attempts', 'worker', 'error')
 local status = r[1]
-call('SREM', P .. 'running:' .. worker, id)
+-- What its owner runs, `close` takes away.
+if status ~= 'running' or r[2] ~= worker then call('SREM', P .. 'running:' .. worker, id) end
 if not status then return {'missing'} end
 if FINAL[status] then return {'final', status, status == 'completed' and read_output(id)} end
 
@@ -22,7 +23,7 @@ if usage ~= '' then
 else
   workflow = close(id, status, 'completed')
 end
-call('HDEL', key, 'error')
+if r[7] then call('HDEL', key, 'error') end
 write_result(id, 'SUCCESS', done, output, 'null', workflow)
 event('task.completed', id, 'name', r[4], 'attempt', r[5] or '0', 'worker', r[6] or '')
 if workflow then spread(id, 'ok') end
