@@ -6,7 +6,7 @@ import json
 import traceback
 from dataclasses import dataclass
 
-from pyagent_orch.engine.patience import patiently
+from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.exceptions import RateLimitedError
 from pyagent_orch.models.retry import RetryPolicy
 from pyagent_orch.models.values import to_json
@@ -47,7 +47,7 @@ def next_attempt(claim: Claim, error: BaseException) -> NextAttempt | None:
 
 
 def end_attempt(
-    runs: Runs, claim: Claim, lease_id: str, error: BaseException, usage: str = ""
+    runtime: Runtime, runs: Runs, claim: Claim, error: BaseException, usage: str = ""
 ) -> NextAttempt | None:
     """Record a failed attempt: one act, which says what follows.
 
@@ -61,18 +61,18 @@ def end_attempt(
     ours = to_json({"type": kind.__name__, "message": text, "traceback": lines})
     if following is not None:
         delay, counts = following.delay, following.counts
-        patiently(
-            lambda: runs.retry(claim, lease_id, delay, ours, counts=counts),
+        runtime.patiently(
+            lambda: runs.retry(claim, runtime.lease_id, delay, ours, counts=counts),
             f"retry of task {claim.id}",
         )
         return following
     celery_form = to_json(
         {"exc_type": kind.__name__, "exc_message": [text], "exc_module": kind.__module__}
     )
-    patiently(
+    runtime.patiently(
         lambda: runs.fail(
             claim,
-            lease_id,
+            runtime.lease_id,
             error=ours,
             celery_error=celery_form,
             traceback=json.dumps(lines),

@@ -68,6 +68,7 @@ class InProcessWorker:
         Args:
             timeout: seconds to wait for the worker's thread.
         """
+        runtime_of(self._app).abandoned = True
         # First the lease: what still runs goes back to the queue, for whoever comes next.
         stop_keeper(self._app)
         controller, self._controller = self._controller, None

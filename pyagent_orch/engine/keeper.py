@@ -155,7 +155,7 @@ class Keeper:
                 store.runs.release(task_id, "", runtime.lease_id, runtime.worker_name, lost=True)
             elif (claim := store.records.running_claim(task_id)) is not None:
                 error = TaskTimeoutError(task_id, f"its process was ended after {timeout} s")
-                end_attempt(store.runs, claim, runtime.lease_id, error)
+                end_attempt(runtime, store.runs, claim, error)
         self._orphans = orphans - self._orphans
 
 

@@ -24,12 +24,13 @@ GIVE_UP_AFTER = 3_600.0
 """Seconds."""
 
 
-def patiently(act: Callable[[], T], what: str) -> T:
+def patiently(act: Callable[[], T], what: str, abandoned: Callable[[], bool]) -> T:
     """Run an act, again and again while Redis is out of reach.
 
     Args:
         act: the call; must be safe to repeat.
         what: for the log, such as `finish of task 17`.
+        abandoned: whether nobody waits any more, since the server was ours and is closed.
 
     Raises:
         RedisError: it is still out of reach after `GIVE_UP_AFTER` seconds,
@@ -40,7 +41,8 @@ def patiently(act: Callable[[], T], what: str) -> T:
         try:
             result = act()
         except (RedisError, OSError) as error:
-            if not is_outage(error) or time.monotonic() - began > GIVE_UP_AFTER:
+            over = time.monotonic() - began > GIVE_UP_AFTER
+            if over or abandoned() or not is_outage(error):
                 raise
             if not told:
                 logger.warning("Redis is out of reach (%s); %s waits for it", error, what)

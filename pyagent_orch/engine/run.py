@@ -17,7 +17,6 @@ from pyagent_orch.agents import AgentOutcome
 from pyagent_orch.engine.attempts import end_attempt
 from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.message import RUN_TASK
-from pyagent_orch.engine.patience import patiently
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.engine.work import Work
 from pyagent_orch.exceptions import TaskCancelledError
@@ -53,7 +52,9 @@ def _run(self: Any, *received: Any) -> Any:
     runs, lease = runtime.store.runs, runtime.lease_id
     worker = runtime.worker_name or self.request.hostname
     fault_point("before_claim")
-    claim = patiently(lambda: runs.claim(task_id, lease, worker), f"claim of task {task_id}")
+    claim = runtime.patiently(
+        lambda: runs.claim(task_id, lease, worker), f"claim of task {task_id}"
+    )
     fault_point("after_claim")
     if not isinstance(claim, Claim):
         if claim.reason is Refusal.FINAL and claim.output is not None:
@@ -83,16 +84,18 @@ def _attempt(runtime: Runtime, claim: Claim, received: tuple[Any, ...]) -> Agent
         # The record says so already; that is why the agent was stopped.
         raise Ignore from None
     except Exception as error:
-        following = end_attempt(runs, claim, lease, error)
+        following = end_attempt(runtime, runs, claim, error)
         if following is not None:
             raise Retry(exc=error, when=following.delay) from error
         raise
     if outcome is None:
         reason = "its condition is false"
-        patiently(lambda: runs.skip(claim, lease, reason), f"skip of task {claim.id}")
+        runtime.patiently(lambda: runs.skip(claim, lease, reason), f"skip of task {claim.id}")
         raise Ignore
     if isinstance(outcome, Expansion):
-        patiently(lambda: runs.expand(claim, lease, outcome), f"expansion of task {claim.id}")
+        runtime.patiently(
+            lambda: runs.expand(claim, lease, outcome), f"expansion of task {claim.id}"
+        )
         raise Ignore
     return outcome
 
@@ -103,7 +106,7 @@ def _finish(runtime: Runtime, claim: Claim, outcome: AgentOutcome) -> Any:
     output = to_json(outcome.output)
     usage = outcome.usage.model_dump_json(exclude_defaults=True) if outcome.usage else ""
     fault_point("before_finish")
-    verdict = patiently(
+    verdict = runtime.patiently(
         lambda: runs.finish(claim, lease, output, usage), f"finish of task {claim.id}"
     )
     fault_point("after_finish")

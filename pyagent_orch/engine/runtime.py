@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from celery import Celery
 
 from pyagent_orch.config import Settings
 from pyagent_orch.engine.message import build_message_template
+from pyagent_orch.engine.patience import patiently
 from pyagent_orch.store import Address, MessageTemplate, Store
 
 if TYPE_CHECKING:
     from pyagent_orch.engine.keeper import Keeper
+
+T = TypeVar("T")
 
 KOMBU_SEPARATOR = "\x06\x16"
 """What kombu's Redis transport puts between a queue's name and a priority (`Channel.sep`)."""
@@ -33,6 +37,8 @@ class Runtime:
         self.interruptible = False
         """Whether Celery's soft time limit reaches the thread that runs a task (prefork)."""
         self.keeper: Keeper | None = None
+        self.abandoned = False
+        """Whether the worker was stopped with its agents running (embedded mode)."""
         self._message: MessageTemplate | None = None
         self._store: tuple[int, Store] | None = None
 
@@ -58,6 +64,10 @@ class Runtime:
         if self._message is None:  # pragma: no cover - prepare() has just made it
             raise AssertionError
         return Store(self.address, self.settings, self._message, KOMBU_SEPARATOR)
+
+    def patiently(self, act: Callable[[], T], what: str) -> T:
+        """Run an act, again and again while Redis is out of reach; see `patience`."""
+        return patiently(act, what, lambda: self.abandoned)
 
     def close(self) -> None:
         """Close this process's store. Idempotent."""
