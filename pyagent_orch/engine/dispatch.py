@@ -42,10 +42,13 @@ class Dispatcher:
 
         Raises:
             InvalidTaskError: a task cannot be sent as it is; nothing was sent.
-            SubmitError: Redis went away between two batches.
+            TaskExistsError: its id belongs to another task.
+            SubmitError: some were sent and others not: Redis went away between two
+                batches, or the id of one of several tasks belongs to another task.
             OrchestratorConnectionError: Redis is out of reach; nothing was sent.
         """
         prepared = [self._preparer.task(task) for task in tasks]
+        _refuse_twins(tasks)
         existing: dict[int, str] = {}
         for start in range(0, len(tasks), BATCH):
             batch = prepared[start : start + BATCH]
@@ -71,18 +74,24 @@ class Dispatcher:
             done = self._store.records.submit(batch, {key: known[key] for key in used})
         fault_point("after_submit")
         self._sent |= used
-        existing: dict[int, str] = {}
-        for place, task_id in done.existing.items():
-            task = tasks[start + place]
-            if not task_id:
-                raise TaskExistsError(
-                    task.name, f"its id {task.id!r} belongs to another task; choose another id"
-                )
-            existing[start + place] = task_id
         for place, new in enumerate(batch):
             if place not in done.existing:
                 _show_pending(tasks[start + place], new, done.created_ms)
-        return existing
+        taken = [start + place for place, task_id in done.existing.items() if not task_id]
+        if taken:
+            task = tasks[taken[0]]
+            error = TaskExistsError(
+                task.name, f"its id {task.id!r} belongs to another task; choose another id"
+            )
+            if len(tasks) == 1:
+                raise error
+            unsent = {*taken, *range(start + len(batch), len(tasks))}
+            raise SubmitError(
+                [task.id for place, task in enumerate(tasks) if place not in unsent],
+                [task.id for place, task in enumerate(tasks) if place in unsent],
+                str(error),
+            ) from error
+        return {start + place: task_id for place, task_id in done.existing.items()}
 
     # --- workflows ----------------------------------------------------------------------
 
@@ -191,6 +200,18 @@ class Dispatcher:
             # The end of a sub-workflow fails with it; it is not skipped.
             fields["expanded"] = ""
         return fields
+
+
+def _refuse_twins(tasks: Sequence[Task]) -> None:
+    """Refuse two tasks of one id in one call: one of them would be taken for a repeat."""
+    if len({task.id for task in tasks}) < len(tasks):
+        seen: set[str] = set()
+        for task in tasks:
+            if task.id in seen:
+                raise TaskExistsError(
+                    task.name, f"two tasks of this call have the id {task.id!r}; choose another"
+                )
+            seen.add(task.id)
 
 
 def _show_pending(task: Task, new: NewTask, created_ms: int) -> None:

@@ -120,12 +120,17 @@ class Listener:
         for waiter in waiters:
             waiter.cancel()
 
-    def track(self, live: Live) -> None:
-        """Keep a live object up to date for as long as somebody holds it."""
+    def track(self, live: Live, *, callback: bool = True) -> None:
+        """Keep a live object up to date for as long as somebody holds it.
+
+        Args:
+            live: the object.
+            callback: whether its callback is to be called; once, so for whoever submits it.
+        """
         key = key_of(live)
         with self._lock:
             self._live.setdefault(key, []).append(weakref.ref(live))
-            if live.callback is not None:
+            if callback and live.callback is not None:
                 self._callbacks.setdefault(key, []).append((live, live.callback))
 
     @contextmanager
@@ -144,8 +149,13 @@ class Listener:
         """Undo `track`, for what was not recorded after all."""
         key = key_of(live)
         with self._lock:
-            self._live.pop(key, None)
-            self._callbacks.pop(key, None)
+            # Only this object: another one may have the same id, and be recorded.
+            lives = [ref for ref in self._live.pop(key, ()) if ref() is not live]
+            if lives:
+                self._live[key] = lives
+            callbacks = [entry for entry in self._callbacks.pop(key, ()) if entry[0] is not live]
+            if callbacks:
+                self._callbacks[key] = callbacks
 
     def is_tracking(self, live: Live) -> bool:
         """Whether this object is kept up to date."""

@@ -21,7 +21,7 @@ from pyagent_orch.exceptions import (
     WorkflowExistsError,
     WorkflowNotFoundError,
 )
-from pyagent_orch.models.checks import DEFAULT_PRIORITY
+from pyagent_orch.models.checks import DEFAULT_PRIORITY, is_text, shown
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.orchestrator.connection import Connection
 from pyagent_orch.orchestrator.home import Home
@@ -488,6 +488,8 @@ class Orchestrator:
         Raises:
             InvalidTaskError: the data has no JSON form, or the type is one of ours.
         """
+        if not is_text(event):
+            raise InvalidTaskError(shown(event), "an event's type is a text that is not empty")
         if event.partition(".")[0] in ("task", "workflow", "job", "worker", "beat"):
             raise InvalidTaskError(
                 event, "events of task, workflow, job, worker and beat are written with the state "

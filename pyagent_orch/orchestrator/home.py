@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from pyagent_orch.exceptions import OrchestratorClosedError, TaskTimeoutError
+from pyagent_orch.exceptions import (
+    InvalidTaskError,
+    InvalidWorkflowError,
+    OrchestratorClosedError,
+    TaskTimeoutError,
+)
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.workflows import Plan, Workflow, WorkflowRecord
 
@@ -155,15 +160,27 @@ class Home:
 
     def _is_followed(self, live: Live) -> bool:
         listener = self._connection.present_listener
-        return listener is not None and listener.is_running and listener.is_tracking(live)
+        return (
+            listener is not None
+            and listener.is_running
+            and listener.is_tracking(live)
+            # In a handler nothing is followed until the handler returns.
+            and not listener.is_this_thread
+        )
 
     def wait(self, lives: Sequence[Live], timeout: float | None) -> None:
         """Block until all are final.
 
         Raises:
+            InvalidTaskError: one has not been submitted.
+            InvalidWorkflowError: likewise.
             TaskTimeoutError: one is not after `timeout` seconds.
             OrchestratorClosedError: the orchestrator was closed meanwhile.
         """
+        for live in lives:
+            if not live.is_live:
+                kind = InvalidTaskError if isinstance(live, Task) else InvalidWorkflowError
+                raise kind(live.name, "it has not been submitted yet")
         deadline = None if timeout is None else time.monotonic() + timeout
         listener = self._connection.listener
         if listener.is_this_thread:
@@ -200,7 +217,8 @@ class Home:
     def _follow(self, listener: Listener, lives: Sequence[Live]) -> None:
         """Have the listener follow what it did not see submitted."""
         for live in lives:
-            listener.track(live)
+            # Its callback is known since its submit, or has been called.
+            listener.track(live, callback=False)
         tasks = [live.id for live in lives if isinstance(live, Task)]
         for task in self._store.records.get_many(tasks):
             # Also what is not final: the event of its start may be past.

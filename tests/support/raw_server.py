@@ -1,0 +1,86 @@
+"""A server process on a TCP port with a password, for tests that stop, freeze or kill it.
+
+Not the private server of the package: that one has a watcher which starts it again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Self
+
+import redis
+from support.fleet import until
+
+from pyagent_orch.embedded.binaries import find_server
+
+PASSWORD = "s3cr3t-pa55word"
+
+
+class RawServer:
+    """A server on loopback; a context manager.
+
+    Args:
+        directory: where its append-only file lies.
+        options: further options of the server, without the dashes.
+    """
+
+    def __init__(self, directory: Path, **options: str) -> None:
+        self.directory, self.options = directory, options
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> Self:
+        options = {
+            "port": str(self.port), "bind": "127.0.0.1", "requirepass": PASSWORD,
+            "dir": str(self.directory), "save": "", "appendonly": "yes", **self.options,
+        }  # fmt: skip
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        with (self.directory / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [find_server().path, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        until(self.answers)
+        return self
+
+    def answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url) as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    def run(self, *command: str | int) -> object:
+        with redis.Redis.from_url(self.url, decode_responses=True) as client:
+            return client.execute_command(*command)
+
+    def kill(self) -> None:
+        """SIGKILL; it is refused from now on."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def freeze(self) -> None:
+        """Connections are taken, nothing is answered."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
