@@ -167,7 +167,8 @@ class Dispatcher:
                 rescued[parent].append(one.task.id)
             for parent in one.afters:
                 later[parent].append(one.task.id)
-        names = {one.task.id: one.name for one in plan.tasks}
+        # As its level of the workflow knows it: functions of the outputs go by that.
+        names = {one.task.id: one.task.name for one in plan.tasks}
         planned: list[NewTask] = []
         for one in plan.tasks:
             fields = self._fields(one, names)
@@ -190,8 +191,10 @@ class Dispatcher:
             fields["afters"], fields["blocked"] = " ".join(one.afters), len(one.afters)
         if one.need:
             fields["need"] = one.need
-        if task.cancel_rest and task.map is None:
+        if one.cancel_rest:
             fields["cancel_rest"] = "1"
+        if one.inside:
+            fields["inside"] = one.inside
         if one.when is not None:
             fields["when"] = one.when.json
         if not task.context:

@@ -42,7 +42,8 @@ def rerun_workflow(
     """
     fields = store.workflows.raw(workflow_id)
     record = store.workflows.get(workflow_id)
-    raw = dict(zip(record.task_ids, store.workflows.raw_tasks(record.task_ids), strict=True))
+    task_ids = store.workflows.task_ids(workflow_id)
+    raw = dict(zip(task_ids, store.workflows.raw_tasks(task_ids), strict=True))
     if any(not task for task in raw.values()):
         raise WorkflowNotFoundError(workflow_id)
     # What a flow spawned belongs to its run; the flow of the copy spawns its own.
@@ -68,7 +69,7 @@ def rerun_workflow(
     kept["edges"] = to_json(
         {
             new_ids[task]: [new_ids[one] for one in on if one in new_ids]
-            for task, on in record.edges.items()
+            for task, on in store.workflows.edges(workflow_id).items()
             if task in new_ids
         }
     )
@@ -127,6 +128,8 @@ def _copy(
         old = json.loads(task.get("aliases") or "{}")
         fields["aliases"] = to_json({new_ids[one]: old.get(one, one) for one in deps})
         fields["ok"] = sum(one in reused for one in deps)
+    if "inside" in task:
+        fields["inside"] = new_ids[task["inside"]]
     if "afters" in task:
         fields["blocked"] = sum(one not in reused for one in task["afters"].split())
     return NewTask(

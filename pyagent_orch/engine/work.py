@@ -18,7 +18,7 @@ from pyagent_orch.engine.celery_agents import celery_content, run_celery_agent
 from pyagent_orch.engine.prepare import LOCAL_FUNCTION
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.exceptions import AgentError, TaskTimeoutError
-from pyagent_orch.inputs import evaluate_condition, render_input
+from pyagent_orch.inputs import evaluate_condition, references_of, render_input
 from pyagent_orch.models.values import JSONValue, to_json
 from pyagent_orch.states import TaskStatus
 from pyagent_orch.store.newtasks import NewTask
@@ -109,7 +109,11 @@ class Work:
         """The outputs that the input does not name; empty when switched off."""
         if self.claim.fields["context"] == "0":
             return {}
-        used = self.claim.fields["template"] or ""
+        template = self.claim.fields["template"]
+        used = references_of(template) if template else frozenset()
+        if used is None:
+            # A function of the outputs has seen them all and taken what it wants.
+            return {}
         return {
             name: one.output if one.completed else {"error": _error_text(one)}
             for name, one in self.outcomes.items()

@@ -11,16 +11,19 @@ carry the JSON and never look into it. It is one object with one key:
 - `{"d": {key: node}}`, `{"l": [node, ...]}`: a dict or list with such nodes in it.
 - `{"f": "module:name"}`: a function of the outputs.
 - `{"c": expression}`: a condition; see `models.conditions`.
+- `{"a": [node, ...]}`: conditions that must all hold.
 """
 
 from pyagent_orch.inputs.compile import CompiledInput, compile_input
-from pyagent_orch.inputs.conditions import compile_condition, evaluate_condition
-from pyagent_orch.inputs.render import render_input
+from pyagent_orch.inputs.conditions import both, compile_condition, evaluate_condition
+from pyagent_orch.inputs.render import references_of, render_input
 
 __all__ = [
     "CompiledInput",
+    "both",
     "compile_condition",
     "compile_input",
     "evaluate_condition",
+    "references_of",
     "render_input",
 ]

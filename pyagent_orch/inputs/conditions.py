@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 from pyagent_orch.exceptions import InputError
 from pyagent_orch.inputs.compile import CompiledInput, task_of
@@ -97,6 +97,29 @@ def evaluate_condition(
             so. Another attempt would not mend it.
     """
     node = json.loads(wire)
+    nodes = node.get("a", [node])
+    return all(_is_true(one, outputs, names, call) for one in nodes)
+
+
+def both(first: CompiledInput | None, second: CompiledInput | None) -> CompiledInput | None:
+    """The condition that both hold; None is one that always does."""
+    if first is None or second is None:
+        return first or second
+    nodes = [
+        part
+        for one in (json.loads(first.json), json.loads(second.json))
+        for part in one.get("a", [one])
+    ]
+    references = tuple(dict.fromkeys((*first.references, *second.references)))
+    return CompiledInput(to_json({"a": nodes}), references, plain=False)
+
+
+def _is_true(
+    node: Mapping[str, Any],
+    outputs: Outputs,
+    names: Mapping[str, str],
+    call: Callable[[str, dict[str, JSONValue]], object],
+) -> bool:
     if "f" in node:
         return bool(call(node["f"], by_name(outputs, names)))
     return bool(node["v"]) if "v" in node else _holds(node["c"], outputs, names)

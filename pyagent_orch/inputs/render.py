@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from pyagent_orch.exceptions import InputError
 from pyagent_orch.models.values import JSONValue
@@ -43,6 +43,26 @@ def render_input(
     if "f" in node:
         return call(node["f"], by_name(outputs, names))
     return _render(node, outputs, names)
+
+
+def references_of(wire: str) -> frozenset[str] | None:
+    """The ids of the tasks whose outputs an input names; None: a function, which may use any."""
+    node = json.loads(wire)
+    return None if "f" in node else frozenset(_references(node))
+
+
+def _references(node: dict[str, JSONValue]) -> Iterator[str]:
+    ((kind, content),) = node.items()
+    if kind == "r":
+        yield cast("list[str]", content)[0]
+    elif kind == "t":
+        yield from (part[0] for part in cast("list[Any]", content) if not isinstance(part, str))
+    elif kind == "l":
+        for item in cast("list[dict[str, JSONValue]]", content):
+            yield from _references(item)
+    elif kind == "d":
+        for field in cast("dict[str, dict[str, JSONValue]]", content).values():
+            yield from _references(field)
 
 
 def by_name(outputs: Outputs, names: Mapping[str, str]) -> dict[str, JSONValue]:

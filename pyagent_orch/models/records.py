@@ -56,6 +56,9 @@ class TaskRecord:
     """When it became final, in whichever state."""
     timeout: float | None = None
     key: str | None = None
+    parent: str | None = None
+    """In a workflow: the task that it is part of, which is a sub-workflow or decides at run
+    time what comes next."""
 
     @classmethod
     def from_fields(cls, task_id: str, fields: Mapping[str, str], output: str | None) -> TaskRecord:
@@ -89,4 +92,5 @@ class TaskRecord:
             completed_at=from_ms(fields.get("finished")),
             timeout=float(timeout) if timeout else None,
             key=fields.get("key"),
+            parent=fields.get("parent") or fields.get("inside"),
         )

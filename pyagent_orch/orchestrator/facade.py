@@ -266,8 +266,7 @@ class Orchestrator:
         """
         if workflow.is_live:
             return self._again(workflow, rerun=rerun)
-        if pattern is not None:
-            workflow.pattern = ExecutionPattern(pattern)
+        workflow.use_pattern(pattern)
         workflow.callback = callback or workflow.callback
         tasks = [task for task in workflow.tasks if isinstance(task, Task)]
         try:
@@ -291,9 +290,18 @@ class Orchestrator:
             )
         return self._home.rerun(workflow.id, None)
 
-    async def asubmit_workflow(self, workflow: Workflow, **options: Any) -> Workflow:
+    async def asubmit_workflow(
+        self,
+        workflow: Workflow,
+        pattern: ExecutionPattern | str | None = None,
+        callback: Callable[[Workflow], object] | None = None,
+        *,
+        rerun: bool = False,
+    ) -> Workflow:
         """`submit_workflow`, without blocking the event loop."""
-        return await asyncio.to_thread(self.submit_workflow, workflow, **options)
+        return await asyncio.to_thread(
+            self.submit_workflow, workflow, pattern, callback, rerun=rerun
+        )
 
     def get_workflow(self, id: str) -> Workflow:  # noqa: A002 - the public contract's name
         """A workflow with its tasks, live.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -53,20 +53,8 @@ class Home:
         return task
 
     def workflow(self, record: WorkflowRecord) -> Workflow:
-        """A live workflow for a record, with its tasks."""
-        tasks = [
-            self.task(found)
-            for found in self._store.records.get_many(record.task_ids)
-            if found is not None
-        ]
-        known = {task.id for task in tasks}
-        workflow = Workflow(
-            record.name, tasks, {task: on for task, on in record.edges.items() if task in known},
-            id=record.id, metadata=record.metadata,
-        )  # fmt: skip
-        workflow.update(record)
-        workflow.bind(self)
-        return workflow
+        """A live workflow for a record; its tasks are read when they are asked for."""
+        return Workflow.of_record(record, self)
 
     # --- TaskHome -------------------------------------------------------------------------
 
@@ -101,11 +89,25 @@ class Home:
             return
         workflow.update(record)
         if tasks:
-            stale = [task for task in workflow.tasks if not _is_final(task)]
+            stale = [task for task in workflow.all_tasks if not _is_final(task)]
             found = self._store.records.get_many([task.id for task in stale])
             for task, fresh in zip(stale, found, strict=True):
                 if fresh is not None:
                     task.update(fresh)
+
+    def tasks_of(self, workflow_id: str, known: Iterable[Task]) -> list[Task]:
+        """All recorded tasks of a workflow, live; those that are known are among them."""
+        here = {task.id: task for task in known}
+        task_ids = self._store.workflows.task_ids(workflow_id)
+        missing = [task_id for task_id in task_ids if task_id not in here]
+        for record in self._store.records.get_many(missing):
+            if record is not None:
+                here[record.id] = self.task(record)
+        return [here[task_id] for task_id in task_ids if task_id in here]
+
+    def edges_of(self, workflow_id: str) -> Mapping[str, Iterable[str]]:
+        """Maps the ids of tasks to the ids they wait for, as submitted."""
+        return self._store.workflows.edges(workflow_id)
 
     def wait_for_workflow(self, workflow: Workflow, timeout: float | None) -> None:
         """Block until a workflow is final; see `Workflow.wait`."""

@@ -77,6 +77,8 @@ class Expansion:
     """As in a record: empty, a number, or `settled`."""
     deps: str
     """Maps the ids it waits for to their names, JSON."""
+    cancel_rest: bool = False
+    """With a number: whether those that are not needed any more are cancelled."""
 
 
 class Runs:
@@ -168,7 +170,7 @@ class Runs:
         ids = [task.id for task in expansion.tasks]
         args = new_tasks(expansion.agents, expansion.tasks)
         args += (claim.id, claim.run, lease_id, expansion.state, len(ids), expansion.need)
-        args += (expansion.deps, " ".join(ids))
+        args += ("1" if expansion.cancel_rest else "", expansion.deps, " ".join(ids))
         reply = self._acts.run("expand_v1", args)
         if reply[0] == "agent":
             raise UnknownAgentHashError(reply[1])

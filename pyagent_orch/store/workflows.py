@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from pyagent_orch.store.connection import named_errors
 from pyagent_orch.store.keys import Keys
 from pyagent_orch.store.newtasks import NewTask, UnknownAgentHashError, new_tasks
 from pyagent_orch.workflows import WorkflowRecord
+from pyagent_orch.workflows.record import WORKFLOW_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +85,33 @@ class Workflows:
         """Read records in one round trip; None where there is no record."""
         pipe = self._client.pipeline(transaction=False)
         for workflow_id in workflow_ids:
-            pipe.hgetall(self._keys.workflow(workflow_id))
-            pipe.lrange(self._keys.workflow(workflow_id) + ":tasks", 0, -1)
+            pipe.hmget(self._keys.workflow(workflow_id), *WORKFLOW_FIELDS)
+            pipe.llen(self._keys.workflow(workflow_id) + ":tasks")
         with named_errors(self._label):
             replies = pipe.execute()
-        return [
-            WorkflowRecord.from_fields(workflow_id, replies[2 * i], replies[2 * i + 1])
-            if "name" in replies[2 * i]
-            else None
-            for i, workflow_id in enumerate(workflow_ids)
-        ]
+        records: list[WorkflowRecord | None] = []
+        for place, workflow_id in enumerate(workflow_ids):
+            fields = dict(zip(WORKFLOW_FIELDS, replies[2 * place], strict=True))
+            found = fields["status"] is not None
+            records.append(
+                WorkflowRecord.from_fields(workflow_id, fields, replies[2 * place + 1])
+                if found
+                else None
+            )
+        return records
+
+    def task_ids(self, workflow_id: str) -> list[str]:
+        """All its tasks in the order they were recorded; spawned ones after the submitted."""
+        with named_errors(self._label):
+            ids: Any = self._client.lrange(self._keys.workflow(workflow_id) + ":tasks", 0, -1)
+        return list(ids)
+
+    def edges(self, workflow_id: str) -> dict[str, list[str]]:
+        """Maps the ids of tasks to the ids they wait for, as submitted."""
+        with named_errors(self._label):
+            text = self._client.hget(self._keys.workflow(workflow_id), "edges")
+        edges: dict[str, list[str]] = json.loads(str(text)) if text else {}
+        return edges
 
     def newest(
         self, statuses: Sequence[WorkflowStatus], *, limit: int, name: str | None = None

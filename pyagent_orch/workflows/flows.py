@@ -8,11 +8,13 @@ tasks with records of their own, and its state is in its record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pyagent_orch.exceptions import AgentError
+from pyagent_orch.inputs import render_input
 from pyagent_orch.models.values import JSONValue, to_json
 from pyagent_orch.states import TaskStatus
 
@@ -133,12 +135,11 @@ def _map(call: FlowCall) -> Expand | Done:
             )  # fmt: skip
         if not items:
             return Done([])
-        template = call.spec["input"]
         need = call.spec.get("need")
         return Expand(
             tuple(
-                Turn(f"{call.name}[{place}]", "agent", fill_item(template, item))
-                for place, item in enumerate(items)
+                Turn(f"{call.name}[{place}]", "agent", given)
+                for place, given in enumerate(_inputs(call, items))
             ),
             state={"items": len(items)},
             need="" if need is None else str(min(need, len(items))),
@@ -148,14 +149,47 @@ def _map(call: FlowCall) -> Expand | Done:
     return Done([one.output for one in answers if one is not None and one.completed])
 
 
+def _inputs(call: FlowCall, items: Iterable[JSONValue]) -> Iterator[JSONValue]:
+    """The input of each turn of a map."""
+    node = json.loads(call.spec["input"])
+    outputs = {one.id: one.output for one in call.outcomes.values() if one.completed}
+    names = {one.id: name for name, one in call.outcomes.items()}
+    for item in items:
+        if "v" in node:
+            yield item if node["v"] is None else fill_item(node["v"], item)
+        else:
+            # First the item, then the outputs: an output that holds `{item}` stays as it is.
+            yield render_input(to_json(_fill_node(node, item)), outputs, names, _refused)
+
+
+def _fill_node(node: Any, item: JSONValue) -> Any:
+    ((kind, content),) = node.items()
+    if kind == "v":
+        return {"v": fill_item(content, item)}
+    if kind == "t":
+        return {"t": [fill_text(p, item) if isinstance(p, str) else p for p in content]}
+    if kind == "l":
+        return {"l": [_fill_node(part, item) for part in content]}
+    if kind == "d":
+        return {"d": {key: _fill_node(part, item) for key, part in content.items()}}
+    return node
+
+
+def _refused(path: str, _: dict[str, JSONValue]) -> JSONValue:
+    raise AgentError(path, "the input of a map cannot be a function of the outputs")
+
+
+def fill_text(text: str, item: JSONValue) -> str:
+    """Put an item of a list into a text."""
+    return text.replace("{item}", item if isinstance(item, str) else to_json(item))
+
+
 def fill_item(template: JSONValue, item: JSONValue) -> JSONValue:
-    """Put an item of a list into the input of its turn; without a template it is the input."""
-    if template is None:
-        return item
+    """Put an item of a list into the input of its turn."""
     if isinstance(template, str):
         if template == "{item}":
             return item
-        return template.replace("{item}", item if isinstance(item, str) else to_json(item))
+        return fill_text(template, item)
     if isinstance(template, list):
         return [fill_item(part, item) for part in template]
     if isinstance(template, dict):

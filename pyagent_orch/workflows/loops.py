@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import Any
 
 from pyagent_orch.agents import Agent
-from pyagent_orch.exceptions import InvalidWorkflowError
+from pyagent_orch.exceptions import AgentError, InvalidWorkflowError
 from pyagent_orch.graph import Graph
-from pyagent_orch.inputs import CompiledInput
+from pyagent_orch.inputs import CompiledInput, references_of, render_input
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.models.values import JSONValue, to_json
 from pyagent_orch.workflows.flows import STEPS, Done, Expand, Flow, FlowCall, Turn
@@ -64,10 +64,21 @@ def lay_supervisor(workflow: Workflow, level: list[PlannedTask]) -> list[Planned
             workflow.name,
             f"its first task {first.task.name!r} supervises, so no other task can wait for it",
         )
-    plain = {one.task.name: one for one in others if not isinstance(one.agent, Workflow)}
+    if isinstance(first.agent, Workflow | Flow):
+        raise InvalidWorkflowError(
+            workflow.name,
+            f"its first task {first.task.name!r} supervises, so it needs an agent of its own",
+        )
+    # A map or a sub-workflow is not done again, nor what only a function can give an input.
+    plain = {
+        one.task.name: one
+        for one in others
+        if not isinstance(one.agent, Workflow | Flow) and references_of(one.input.json) is not None
+    }
     spec = {
         "max_rounds": workflow.max_rounds,
-        "work": {name: one.input.json for name, one in plain.items() if one.input.plain},
+        "work": {name: one.input.json for name, one in plain.items()},
+        "names": {one.task.id: one.task.name for one in others},
     }
     agents = {name: one.agent for name, one in plain.items()}
     return [
@@ -102,7 +113,7 @@ def _supervise(call: FlowCall) -> Expand | Done:
             Turn(
                 f"{name} again {state['round']}",
                 name,
-                _redo(json.loads(call.spec["work"][name])["v"], answers.get(name), feedback),
+                _redo(_given(call, name, answers), answers.get(name), feedback),
                 metadata={"redoes": name},
             )
             for name, feedback in known.items()
@@ -128,6 +139,17 @@ def _supervise(call: FlowCall) -> Expand | Done:
         (Turn(f"{call.name} review {number}", "", request),),
         {"round": number, "asked": "review", "answers": answers},
     )
+
+
+def _given(call: FlowCall, name: str, answers: Mapping[str, JSONValue]) -> JSONValue:
+    """The input of a task that is done again, with the present answers of the others in it."""
+    names: Mapping[str, str] = call.spec["names"]
+    outputs = {task_id: answers.get(one) for task_id, one in names.items()}
+    return render_input(call.spec["work"][name], outputs, names, _no_function)
+
+
+def _no_function(path: str, _: dict[str, JSONValue]) -> JSONValue:
+    raise AgentError(path, "a function of the outputs cannot be called again here")
 
 
 def _review_request(goal: JSONValue, answers: Mapping[str, JSONValue], *, last: bool) -> str:

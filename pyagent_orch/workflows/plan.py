@@ -13,12 +13,14 @@ from typing import Any
 from pyagent_orch.agents.functions import path_of
 from pyagent_orch.exceptions import DuplicateTaskError, InputError, InvalidWorkflowError
 from pyagent_orch.graph import Graph, build_graph
-from pyagent_orch.inputs import CompiledInput, compile_condition, compile_input
+from pyagent_orch.inputs import CompiledInput, both, compile_condition, compile_input
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.states import ExecutionPattern
+from pyagent_orch.workflows.checks import check_in_workflow
 from pyagent_orch.workflows.flows import Flow
 from pyagent_orch.workflows.workflow import Workflow
 
+NOTHING = CompiledInput('{"v":null}')
 PathOf = Callable[[str, Callable[..., Any]], str]
 """Takes a task's name and a function; gives what a worker finds the function by."""
 
@@ -35,13 +37,18 @@ class PlannedTask:
     input: CompiledInput
     when: CompiledInput | None = None
     parents: tuple[str, ...] = ()
-    """Whose completion it waits for, and whose outputs it sees."""
+    """Whose completion it waits for, and whose outputs it sees; of a sub-workflow's first tasks
+    also what the sub-workflow waits for."""
     rescues: tuple[str, ...] = ()
     """It runs only if one of these fails."""
     afters: tuple[str, ...] = ()
     """It only comes after these, however they end."""
     need: str = ""
     """Empty: all parents; a number of them; `settled`: all final, in whichever state."""
+    cancel_rest: bool = False
+    """With a number: whether the parents that are not needed any more are cancelled."""
+    inside: str = ""
+    """The id of the sub-workflow that it is part of."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def plan_workflow(workflow: Workflow, path_for: PathOf | None = None) -> Plan:
         InputError: an input or a condition that cannot travel.
     """
     planner = _Planner(path_for or (lambda _, function: path_of(function)))
-    planner.add(workflow, prefix="", outer=())
+    planner.results = planner.add(workflow)
     graph = _whole_graph(workflow, planner.planned)
     return Plan(workflow, tuple(planner.planned), graph, planner.results)
 
@@ -91,14 +98,14 @@ class _Planner:
     results: tuple[str, ...] = ()
     _seen: dict[int, str] = field(default_factory=dict)
 
-    def add(self, workflow: Workflow, prefix: str, outer: tuple[str, ...]) -> tuple[str, ...]:
+    def add(self, workflow: Workflow, outer: PlannedTask | None = None) -> tuple[str, ...]:
         """Plan one level; returns the ids of the tasks whose outputs are its own.
 
         Args:
             workflow: the level.
-            prefix: what the names of its tasks begin with in the whole.
-            outer: what its first tasks wait for.
+            outer: the task of the level above that it is; its first tasks start when that could.
         """
+        prefix = f"{outer.name}/" if outer else ""
         tasks = workflow.tasks
         for task in tasks:
             self._claim(task, workflow)
@@ -133,19 +140,18 @@ class _Planner:
                 PlannedTask(
                     task,
                     prefix + task.name,
-                    task.agent,
-                    inputs[task.id],
+                    self._agent(task, inputs[task.id], names),
+                    # A map fills its input in for each item.
+                    inputs[task.id] if task.map is None else NOTHING,
                     conditions[task.id],
                     parents,
                     rescued.get(task.id, ()),
                     need=_need(task, len(parents), workflow),
+                    cancel_rest=task.cancel_rest and task.map is None,
+                    inside=outer.task.id if outer else "",
                 )
             )
-        level = _by_pattern(workflow, level, whole)
-        results = self._flatten(level, outer)
-        if not prefix:
-            self.results = results
-        return results
+        return self._flatten(_by_pattern(workflow, level, whole), outer)
 
     def _claim(self, task: object, workflow: Workflow) -> None:
         if not isinstance(task, Task):
@@ -158,6 +164,7 @@ class _Planner:
                 f"its task {task.name!r} has been submitted already; a task is in one workflow "
                 "only, so build a new Task",
             )
+        check_in_workflow(task, workflow.name)
         other = self._seen.setdefault(id(task), workflow.name)
         if other != workflow.name:
             raise InvalidWorkflowError(
@@ -165,18 +172,25 @@ class _Planner:
             )
 
     def _input(self, task: Task, names: Mapping[str, str]) -> CompiledInput:
-        if task.map is not None:
-            if task.input is not None and not isinstance(task.input, str | dict | list):
+        def path_for(function: Callable[..., Any]) -> str:
+            if task.map is not None:
                 raise InputError(
-                    task.name, "the input of a map is JSON, in whose texts {item} is the item"
+                    task.name,
+                    "the input of a map cannot be a function of the outputs; write a text, a list "
+                    "or a dict, or a lambda that gives one, in whose texts {item} is the item",
                 )
-            return CompiledInput('{"v":null}')
-        return compile_input(
-            task.name,
-            task.input,
-            names,
-            resolve_path=lambda function: self.path_for(task.name, function),
-        )
+            return self.path_for(task.name, function)
+
+        return compile_input(task.name, task.input, names, resolve_path=path_for)
+
+    @staticmethod
+    def _agent(task: Task, given: CompiledInput, names: Mapping[str, str]) -> object:
+        if task.map is None:
+            return task.agent
+        spec: dict[str, Any] = {"source": names.get(task.map), "input": given.json}
+        if task.need is not None:
+            spec |= {"need": task.need, "cancel_rest": task.cancel_rest}
+        return Flow("map", spec, {"agent": task.agent})
 
     def _condition(self, task: Task, names: Mapping[str, str]) -> CompiledInput | None:
         if task.when is None:
@@ -188,24 +202,28 @@ class _Planner:
             resolve_path=lambda function: self.path_for(task.name, function),
         )
 
-    def _flatten(self, level: list[PlannedTask], outer: tuple[str, ...]) -> tuple[str, ...]:
+    def _flatten(self, level: list[PlannedTask], outer: PlannedTask | None) -> tuple[str, ...]:
         """Put a level into the whole, its sub-workflows laid flat in their places."""
         waited = {parent for one in level for parent in (*one.parents, *one.rescues)}
         for one in level:
-            task = one.task
-            if outer and not one.parents and not one.rescues:
-                one = replace(one, parents=outer)  # noqa: PLW2901 - the same task, one level up
+            planned = one
+            if outer is not None and not one.parents and not one.rescues:
+                # It starts when the sub-workflow could.
+                planned = replace(
+                    one, parents=outer.parents, rescues=outer.rescues, need=outer.need,
+                    afters=(*one.afters, *outer.afters), cancel_rest=outer.cancel_rest,
+                    when=both(outer.when, one.when),
+                )  # fmt: skip
             if isinstance(one.agent, Workflow):
-                inner = one.agent
-                last = self.add(inner, prefix=f"{one.name}/", outer=one.parents)
-                by_id = {sub.id: sub.name for sub in inner.tasks}
-                spec = {"names": {sub: by_id.get(sub, sub) for sub in last}}
-                one = replace(  # noqa: PLW2901 - the same task, now the end of its sub-workflow
-                    one, agent=Flow("gather", spec), parents=last, need=""
-                )
-            elif task.map is not None:
-                one = replace(one, agent=_map_flow(one))  # noqa: PLW2901 - the same task
-            self.planned.append(one)
+                last = self.add(one.agent, planned)
+                names = {sub.id: sub.name for sub in one.agent.tasks}
+                spec = {"names": {sub: names.get(sub, sub) for sub in last}}
+                # The task itself becomes the end of its sub-workflow.
+                planned = PlannedTask(
+                    one.task, one.name, Flow("gather", spec), NOTHING, parents=last,
+                    inside=one.inside,
+                )  # fmt: skip
+            self.planned.append(planned)
         return tuple(one.task.id for one in level if one.task.id not in waited) or tuple(
             one.task.id for one in level[-1:]
         )
@@ -213,13 +231,15 @@ class _Planner:
 
 def _tell_apart(workflow: Workflow) -> None:
     """Number the names that tasks have from their agents; the user's own must differ."""
-    used: dict[str, int] = {}
+    used: set[str] = set()
     for task in workflow.tasks:
-        number = used[task.name] = used.get(task.name, 0) + 1
-        if number == 1:
-            continue
-        if not task.has_own_name:
-            task.name = f"{task.name} {number}"
+        if task.name not in used:
+            used.add(task.name)
+        elif not task.has_own_name:
+            name, number = task.name, 2
+            while task.name in used:
+                task.name, number = f"{name} {number}", number + 1
+            used.add(task.name)
         elif all(other is not task for other in workflow.tasks[: workflow.tasks.index(task)]):
             raise DuplicateTaskError(
                 workflow.name, f"two of its tasks are named {task.name!r}; give each its own name"
@@ -266,16 +286,6 @@ def _need(task: Task, parents: int, workflow: Workflow) -> str:
             workflow.name, f"task {task.name!r} needs {task.need} of {parents} dependencies"
         )
     return str(task.need)
-
-
-def _map_flow(one: PlannedTask) -> Flow:
-    task = one.task
-    source = task.map
-    spec: dict[str, Any] = {"source": source, "input": task.input}
-    if task.need is not None:
-        spec["need"] = task.need
-        spec["cancel_rest"] = task.cancel_rest
-    return Flow("map", spec, {"agent": one.agent})
 
 
 def _by_pattern(workflow: Workflow, level: list[PlannedTask], graph: Graph) -> list[PlannedTask]:

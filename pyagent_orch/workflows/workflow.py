@@ -5,6 +5,7 @@ Like a `Task`, it does no I/O of its own: a submitted one asks its `WorkflowHome
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,11 +16,11 @@ from pyagent_orch.exceptions import (
     WorkflowCancelledError,
     WorkflowFailedError,
 )
-from pyagent_orch.models.checks import ID_PATTERN
-from pyagent_orch.models.tasks import Task
+from pyagent_orch.models.tasks import Task, reference
 from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue
 from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
+from pyagent_orch.workflows.checks import check_workflow, names_of, pattern_of
 from pyagent_orch.workflows.record import WorkflowRecord
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ class WorkflowHome(Protocol):
 
     def refresh_workflow(self, workflow: Workflow, *, tasks: bool) -> None:
         """Bring the record, and on demand those of the tasks, up to date."""
+
+    def tasks_of(self, workflow_id: str, known: Iterable[Task]) -> list[Task]:
+        """All recorded tasks of a workflow, live; those that are known are among them."""
+
+    def edges_of(self, workflow_id: str) -> Mapping[str, Iterable[str]]:
+        """Maps the ids of tasks to the ids they wait for, as submitted."""
 
     def wait_for_workflow(self, workflow: Workflow, timeout: float | None) -> None:
         """Block until it is final; raise `TaskTimeoutError` after `timeout` seconds."""
@@ -62,7 +69,7 @@ class Workflow:
     Args:
         name: for people.
         tasks: at least one; a task is in one workflow only.
-        dependencies: maps a task's id or name to the ids or names of the tasks it waits for.
+        dependencies: maps a task, or its id or name, to the tasks, ids or names it waits for.
         id: unique in the namespace; made up when not given.
         pattern: how the tasks follow each other; None: each as soon as what it depends on is
             recorded.
@@ -81,7 +88,7 @@ class Workflow:
         self,
         name: str | None = None,
         tasks: Iterable[Task] = (),
-        dependencies: Mapping[str, Iterable[str]] | None = None,
+        dependencies: Mapping[Any, Iterable[Task | str] | Task | str] | None = None,
         *,
         id: str | None = None,  # noqa: A002 - the public contract's name
         pattern: ExecutionPattern | str | None = None,
@@ -92,27 +99,55 @@ class Workflow:
     ) -> None:
         self.id = id if id is not None else str(uuid4())
         self.name = name if name is not None else f"workflow-{self.id[:8]}"
-        self.tasks = list(tasks)
-        self.dependencies = {task: _names(on) for task, on in (dependencies or {}).items()}
-        self.pattern = _pattern(self.name, pattern)
+        self._tasks: list[Task] | None = list(tasks)
+        self.dependencies: dict[str, list[str]] = {
+            reference(task): names_of(on) for task, on in (dependencies or {}).items()
+        }
+        self.pattern = pattern_of(self.name, pattern)
         self.deadline = deadline
         self.metadata: Mapping[str, JSONValue] = dict(metadata or {})
         self.callback = callback
         self.max_rounds = max_rounds
         self._home: WorkflowHome | None = None
         self._record: WorkflowRecord | None = None
-        if not ID_PATTERN.fullmatch(self.id):
-            raise InvalidWorkflowError(
-                self.id[:200], "an id is 1 to 200 letters, digits and '_.:@-'"
-            )
-        if deadline is not None and not deadline > 0:
-            raise InvalidWorkflowError(
-                self.name, f"deadline {deadline!r} is not a number of seconds > 0"
-            )
-        if max_rounds < 1:
-            raise InvalidWorkflowError(self.name, f"max_rounds {max_rounds!r} is not >= 1")
+        self._all: list[Task] = []
+        check_workflow(self)
+
+    @classmethod
+    def of_record(cls, record: WorkflowRecord, home: WorkflowHome) -> Workflow:
+        """A live workflow for a record; its tasks are read when they are first asked for."""
+        workflow = cls(record.name, id=record.id, pattern=record.pattern, metadata=record.metadata)
+        workflow._tasks = None
+        workflow.update(record)
+        workflow.bind(home)
+        return workflow
+
+    def use_pattern(self, pattern: ExecutionPattern | str | None) -> None:
+        """Choose another execution pattern; None: leave it.
+
+        Raises:
+            InvalidWorkflowError: there is none of this name.
+        """
+        self.pattern = pattern_of(self.name, pattern) or self.pattern
 
     # --- the record -------------------------------------------------------------------
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Its tasks: as built, or, of a workflow that was looked up, all that are recorded."""
+        if self._tasks is None:
+            self._tasks = list(self.all_tasks)
+        return self._tasks
+
+    @property
+    def all_tasks(self) -> list[Task]:
+        """Every task: also those of sub-workflows, and those that were decided at run time."""
+        record, home = self._record, self._home
+        if record is None or home is None:
+            return self.tasks
+        if len(self._all) < record.size:
+            self._all = home.tasks_of(self.id, self._all or self._tasks or ())
+        return self._all
 
     def bind(self, home: WorkflowHome | None) -> None:
         """Make it live; called by its orchestrator, as is `update`."""
@@ -125,7 +160,7 @@ class Workflow:
     def reopen(self, record: WorkflowRecord) -> None:
         """Follow the records anew after a retry; called by its orchestrator."""
         self._record = record
-        for task in self.tasks:
+        for task in {*(self._tasks or ()), *self._all}:
             task.reopen()
 
     @property
@@ -136,7 +171,7 @@ class Workflow:
     def _fresh(self, *, tasks: bool = False) -> WorkflowRecord | None:
         if self._home is not None:
             stale = self._record is None or not self._record.status.is_final
-            if stale or (tasks and not all(_is_known(task) for task in self.tasks)):
+            if stale or (tasks and not all(_is_known(task) for task in self.all_tasks)):
                 self._home.refresh_workflow(self, tasks=tasks)
         return self._record
 
@@ -178,10 +213,11 @@ class Workflow:
     def outputs(self) -> dict[str, Any]:
         """Maps the names of the completed tasks to their outputs (ids where names collide)."""
         self._fresh(tasks=True)
-        names = [task.name for task in self.tasks]
+        own = [task for task in self.tasks if _parent(task) is None]
+        names = Counter(task.name for task in own)
         return {
-            task.name if names.count(task.name) == 1 else task.id: task.record.output
-            for task in self.tasks
+            task.name if names[task.name] == 1 else task.id: task.record.output
+            for task in own
             if task.record is not None and task.record.status is TaskStatus.COMPLETED
         }
 
@@ -191,7 +227,7 @@ class Workflow:
         record = self._fresh(tasks=True)
         if record is None:
             return None
-        last = [task for task in self.tasks if task.id in record.results]
+        last = [task for task in self.all_tasks if task.id in record.results]
         done = {
             task.name: task.record.output
             for task in last
@@ -205,16 +241,16 @@ class Workflow:
     def progress(self) -> float:
         """The share of its tasks that are final, 0.0 to 1.0."""
         record = self._fresh()
-        if record is None or not record.task_ids:
+        if record is None or not record.size:
             return 0.0
-        return 1 - record.open / len(record.task_ids)
+        return 1 - record.open / record.size
 
     @property
     def usage(self) -> Usage:
         """What the model calls of all its recorded answers cost together."""
         self._fresh(tasks=True)
         total = Usage()
-        for task in self.tasks:
+        for task in self.all_tasks:
             if task.record is not None and task.record.usage is not None:
                 total += task.record.usage
         return total
@@ -284,22 +320,15 @@ class Workflow:
     # --- seeing it ------------------------------------------------------------------------
 
     def graph(self) -> Graph:
-        """Who waits for whom: dependencies, and what the inputs use.
+        """Who waits for whom: dependencies, what the inputs use, and what was decided since.
 
         Raises:
             InvalidWorkflowError: the tasks and dependencies do not fit together.
         """
-        if self._record is not None:
-            from pyagent_orch.graph import build_graph
+        if self._record is not None and self._home is not None:
+            from pyagent_orch.workflows.recorded import recorded_graph
 
-            tasks = [(task.id, task.name) for task in self.tasks]
-            known = {task.id for task in self.tasks}
-            edges = {
-                task: [one for one in on if one in known]
-                for task, on in self._record.edges.items()
-                if task in known
-            }
-            return build_graph(self.name, tasks, edges)
+            return recorded_graph(self.name, self.all_tasks, self._home.edges_of(self.id))
         from pyagent_orch.workflows.plan import plan_workflow
 
         return plan_workflow(self).graph
@@ -325,7 +354,7 @@ class Workflow:
         from pyagent_orch.graph import to_mermaid
 
         self._fresh(tasks=True)
-        states = {task.id: task.record.status.value for task in self.tasks if task.record}
+        states = {task.id: task.record.status.value for task in self.all_tasks if task.record}
         return to_mermaid(self.graph(), states)
 
     def to_canvas(self) -> Any:
@@ -349,31 +378,19 @@ class Workflow:
         record = self._record
         if record is None:
             return f"{self.name} [{self.id}] {len(self.tasks)} tasks (not submitted)"
-        done = len(record.task_ids) - record.open
-        text = f"{self.name} [{self.id}] {record.status.name} {done}/{len(record.task_ids)}"
+        done = record.size - record.open
+        text = f"{self.name} [{self.id}] {record.status.name} {done}/{record.size}"
         return text + (f": {record.error}" if record.error else "")
 
     def __repr__(self) -> str:
         status = self._record.status if self._record else WorkflowStatus.PENDING
-        return f"<Workflow {self.name!r} id={self.id} {len(self.tasks)} tasks {status.name}>"
+        size = self._record.size if self._record else len(self.tasks)
+        return f"<Workflow {self.name!r} id={self.id} {size} tasks {status.name}>"
 
 
 def _is_known(task: Task) -> bool:
     return task.record is not None and task.record.status.is_final
 
 
-def _names(on: Iterable[str]) -> list[str]:
-    # A lone text would be taken apart into letters.
-    return [on] if isinstance(on, str) else list(on)
-
-
-def _pattern(workflow: str, pattern: ExecutionPattern | str | None) -> ExecutionPattern | None:
-    if pattern is None:
-        return None
-    try:
-        return ExecutionPattern(pattern)
-    except ValueError:
-        known = ", ".join(ExecutionPattern)
-        raise InvalidWorkflowError(
-            workflow, f"there is no execution pattern {pattern!r}; known: {known}"
-        ) from None
+def _parent(task: Task) -> str | None:
+    return task.record.parent if task.record else None

@@ -4,8 +4,8 @@
 --
 -- ARGV: number of new agents, then hash and JSON of each; number of tasks, then the tasks
 --       (see record.lua); id of the running task, run, worker's lease id, its state as
---       JSON, how many it waits for, `need` ('', a number or 'settled'), deps as JSON,
---       the ids of all new tasks in one string.
+--       JSON, how many it waits for, `need` ('', a number or 'settled'), '1' if the rest is
+--       cancelled then or '', deps as JSON, the ids of all new tasks in one string.
 -- Returns {'agent', hash} (nothing is written), {'stale'} (nothing is written) or {'ok'}.
 
 local agents = take_agents()
@@ -20,9 +20,9 @@ for i = 1, count do
   at = at + 5 + tonumber(ARGV[at + 4])
 end
 local id, run, worker, state = take(), take(), take(), take()
-local waits, need, deps, spawned = take(), take(), take(), take()
+local waits, need, rest, deps, spawned = take(), take(), take(), take(), take()
 local key = P .. 'task:' .. id
-local r = call('HMGET', key, 'status', 'run', 'workflow', 'expanded', 'name', 'attempts', 'n', 'need', 'deps')
+local r = call('HMGET', key, 'status', 'run', 'workflow', 'expanded', 'name', 'attempts', 'n', 'need', 'deps', 'cancel_rest')
 if r[1] ~= 'running' or r[2] ~= run then return {'stale'} end
 
 keep_agents(agents)
@@ -36,9 +36,10 @@ call('SREM', P .. 'running:' .. worker, id)
 call('HINCRBY', key, 'attempts', -1)
 -- A copy of the workflow begins with what it waited for at first.
 if call('HSETNX', key, 'n0', r[7] or '0') == 1 then
-  call('HSET', key, 'need0', r[8] or '', 'deps0', r[9] or '{}')
+  call('HSET', key, 'need0', r[8] or '', 'deps0', r[9] or '{}', 'cancel_rest0', r[10] or '')
 end
-call('HDEL', key, 'owner', 'ready', 'ok', 'bad', 'out')
+call('HDEL', key, 'owner', 'ready', 'ok', 'bad', 'out', 'cancel_rest')
+if rest ~= '' then call('HSET', key, 'cancel_rest', rest) end
 call('HSET', key, 'status', 'pending', 'state', state, 'n', waits, 'need', need, 'deps', deps,
   'expanded', (r[4] and r[4] .. ' ' or '') .. spawned)
 move(id, 'running', 'pending')

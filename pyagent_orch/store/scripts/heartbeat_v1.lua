@@ -123,6 +123,7 @@ if call('SET', P .. 'sweeping', worker, 'NX', 'PX', SWEEP_MS) then
   end
   for status in pairs(FINAL) do
     call('ZREMRANGEBYSCORE', P .. 'status:' .. status, '-inf', now - RECORD_TTL)
+    call('ZREMRANGEBYSCORE', P .. 'wstatus:' .. status, '-inf', now - RECORD_TTL)
   end
 end
 

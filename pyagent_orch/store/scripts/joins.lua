@@ -3,7 +3,7 @@
 -- The plan of a workflow lies in the records of its tasks:
 --   next    ids of the tasks that depend on this one     rescue  ids that run only if it fails
 --   after   ids that only come later (SEQUENTIAL)        n       how many it depends on
---   need    '' all of them, a number of them, or 'settled': all are final, in whichever state
+--   need    '' all of them, a number of them, or 'settled': all are final, and one completed
 --   ok, bad, out   how many of them completed, did not, or were on a branch not taken
 --   blocked        how many tasks it only comes after are not final
 -- A dependency counts once, when it becomes final, which happens once: so a
@@ -46,10 +46,33 @@ local function cancel(id, status, reason, kind, done)
   if workflow then spread(id, kind) end
 end
 
-local function cancel_rest(id)
-  for dependency in pairs(cjson.decode(call('HGET', P .. 'task:' .. id, 'deps') or '{}')) do
-    local status = call('HGET', P .. 'task:' .. dependency, 'status')
-    if status and not FINAL[status] then cancel(dependency, status, 'not needed any more', 'out') end
+-- What a task depends on; of a flow that went on, what it waits for now.
+local function deps_of(id) return cjson.decode(call('HGET', P .. 'task:' .. id, 'deps') or '{}') end
+
+-- Whether somebody other than `join` still waits for a task's output.
+local function is_wanted(id, join)
+  for follower in ids_of(call('HGET', P .. 'task:' .. id, 'next')) do
+    if follower ~= join then
+      local r = call('HMGET', P .. 'task:' .. follower, 'status', 'ready')
+      if r[1] == 'pending' and not r[2] then return true end
+    end
+  end
+  return false
+end
+
+-- A join has what it needs: cancel what nobody else waits for, and what only that needed.
+local function cancel_rest(join)
+  local rest = {}
+  for dependency in pairs(deps_of(join)) do rest[#rest + 1] = dependency end
+  local at = 1
+  while at <= #rest do
+    local id = rest[at]
+    local status = call('HGET', P .. 'task:' .. id, 'status')
+    if status and not FINAL[status] and not is_wanted(id, join) then
+      for dependency in pairs(deps_of(id)) do rest[#rest + 1] = dependency end
+      cancel(id, status, 'not needed any more', 'out')
+    end
+    at = at + 1
   end
 end
 
@@ -72,7 +95,9 @@ local function weigh(id, cause)
   local ok, bad, out = tonumber(r[5] or '0'), tonumber(r[6] or '0'), tonumber(r[7] or '0')
   local can, never = false, false
   if need == 'settled' then
-    can = ok + bad + out == n
+    -- Whoever started has to come to an end with what there is; who has not needs something.
+    can = ok + bad + out == n and (ok > 0 or n == 0 or r[12])
+    never = not can and ok + bad + out == n
   elseif need ~= '' then
     can = ok >= tonumber(need)
     never = not can and n - bad - out < tonumber(need)
@@ -80,14 +105,15 @@ local function weigh(id, cause)
     never = bad > 0 or (n > 0 and out == n)
     can = not never and ok + out == n
   end
-  if never and r[12] then
+  if never and r[12] and bad > 0 then
     -- It has started and waits for what it spawned: it fails, it is not skipped.
     fail(id, 'pending', '', cjson.encode({type = 'TaskFailedError', message = cause}),
       cjson.encode({exc_type = 'TaskFailedError', exc_message = {id, cause}, exc_module = 'pyagent_orch.exceptions'}),
       'null')
     for child in ids_of(r[12]) do
       local status = call('HGET', P .. 'task:' .. child, 'status')
-      if status and not FINAL[status] then cancel(child, status, 'not needed any more', 'out') end
+      -- Not `out`: a retry of the flow needs it again.
+      if status and not FINAL[status] then cancel(child, status, 'not needed any more', 'bad') end
     end
   elseif never then
     skip(id, 'pending', bad > 0 and 'bad' or 'out', cause)
@@ -116,18 +142,22 @@ local function finalize(workflow)
   event('workflow.' .. status, workflow, 'name', w[5], 'reason', w[4] or w[3] or '')
 end
 
+-- Why a task did not complete, for those that depend on it and for people.
+local function cause_of(id, name, status, error_json)
+  local told, error = pcall(cjson.decode, error_json or '')
+  told = told and type(error) == 'table'
+  if told and status == 'skipped' then return error.message end
+  local cause = (name or id) .. ' ' .. (status or '')
+  if told and error.message ~= '' then cause = cause .. ': ' .. preview(error.type .. ': ' .. error.message) end
+  return cause
+end
+
 local function spread_one(id, kind)
   local r = call('HMGET', P .. 'task:' .. id, 'next', 'rescue', 'after', 'workflow', 'name', 'status', 'error')
   if not r[4] then return end
   local cause = ''
   if kind == 'bad' then
-    cause = (r[5] or id) .. ' ' .. (r[6] or '')
-    local told, error = pcall(cjson.decode, r[7] or '')
-    if told and type(error) == 'table' and error.message ~= '' and r[6] ~= 'skipped' then
-      cause = cause .. ': ' .. preview(error.type .. ': ' .. error.message)
-    elseif told and type(error) == 'table' and r[6] == 'skipped' then
-      cause = error.message
-    end
+    cause = cause_of(id, r[5], r[6], r[7])
     -- The first failure is what the workflow failed of.
     if r[6] ~= 'skipped' then call('HSETNX', workflow_key(r[4]), 'cause', cause) end
   elseif kind == 'out' then
@@ -170,9 +200,13 @@ end
 local function cancel_workflow(workflow, reason, done)
   local key = workflow_key(workflow)
   call('HSET', key, 'cancelled', reason)
+  -- All of it ends here, so that nobody has to be told of anybody's end.
+  draining = true
   for _, id in ipairs(call('LRANGE', key .. ':tasks', 0, -1)) do
     local status = call('HGET', P .. 'task:' .. id, 'status')
-    if status and not FINAL[status] then cancel(id, status, reason, 'out', done) end
+    if status and not FINAL[status] then cancel(id, status, reason, 'bad', done) end
   end
+  call('HINCRBY', key, 'open', -#agenda)
+  agenda, draining = {}, false
   finalize(workflow)
 end

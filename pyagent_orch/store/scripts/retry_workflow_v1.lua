@@ -6,40 +6,41 @@
 
 local workflow = ARGV[1]
 local key = workflow_key(workflow)
-local w = call('HMGET', key, 'status', 'name')
+local w = call('HMGET', key, 'status', 'name', 'cancelled', 'deadline')
 if not w[1] then return {'missing'} end
 local all = call('LRANGE', key .. ':tasks', 0, -1)
 
 local again, order = {}, {}
 local function take_up(id)
   if again[id] then return end
-  local r = call('HMGET', P .. 'task:' .. id, 'status', 'skip', 'next', 'rescue')
-  -- A branch that was not taken stays so; what runs or completed is not touched.
+  local r = call('HMGET', P .. 'task:' .. id, 'status', 'expanded')
+  -- What runs or completed is not touched.
   if not r[1] or not FINAL[r[1]] or r[1] == 'completed' then return end
   again[id] = true
   order[#order + 1] = id
-end
-if #ARGV > 1 then
-  for i = 2, #ARGV do take_up(ARGV[i]) end
-  local i = 1
-  while i <= #order do
-    local r = call('HMGET', P .. 'task:' .. order[i], 'next', 'rescue')
-    for follower in ids_of(r[1]) do take_up(follower) end
-    for follower in ids_of(r[2]) do take_up(follower) end
-    i = i + 1
+  -- A flow goes on where it was, with what it spawned.
+  if r[2] and r[2] ~= '' then
+    for child in pairs(deps_of(id)) do take_up(child) end
   end
-else
+end
+for i = 2, #ARGV do take_up(ARGV[i]) end
+if #ARGV == 1 then
   if w[1] == 'completed' or w[1] == 'pending' then return {'refused', w[1]} end
   for _, id in ipairs(all) do
+    -- `out`: a branch that was not taken, or what was not needed any more, stays so.
     local r = call('HMGET', P .. 'task:' .. id, 'status', 'skip')
-    if r[1] == 'failed' or r[1] == 'cancelled' or (r[1] == 'skipped' and r[2] ~= 'out') then take_up(id) end
+    if r[1] == 'failed' or (r[2] ~= 'out' and (r[1] == 'cancelled' or r[1] == 'skipped')) then take_up(id) end
   end
-  -- What would have run if they failed is decided anew with them.
-  local i = 1
-  while i <= #order do
-    for follower in ids_of(call('HGET', P .. 'task:' .. order[i], 'rescue')) do take_up(follower) end
-    i = i + 1
+end
+-- What was skipped because of them is decided anew.
+local next_one = 1
+while next_one <= #order do
+  local r = call('HMGET', P .. 'task:' .. order[next_one], 'next', 'rescue')
+  for follower in ids_of((r[1] or '') .. ' ' .. (r[2] or '')) do
+    local f = call('HMGET', P .. 'task:' .. follower, 'status', 'skip')
+    if not (f[1] == 'cancelled' and f[2] == 'out') then take_up(follower) end
   end
+  next_one = next_one + 1
 end
 if #order == 0 then return {'refused', w[1]} end
 for _, id in ipairs(order) do
@@ -58,8 +59,20 @@ if final then
   call('PERSIST', key)
   call('PERSIST', key .. ':tasks')
 end
+-- What stays failed or cancelled still decides how the workflow ends.
+local cause, since, cancelled = nil, math.huge, false
+for _, id in ipairs(#ARGV > 1 and all or {}) do
+  local r = call('HMGET', P .. 'task:' .. id, 'status', 'skip', 'finished', 'name', 'error')
+  if not again[id] and (r[1] == 'failed' or (r[1] == 'cancelled' and r[2] ~= 'out')) then
+    if tonumber(r[3]) < since then cause, since = cause_of(id, r[4], r[1], r[5]), tonumber(r[3]) end
+    cancelled = cancelled or r[1] == 'cancelled'
+  end
+end
 call('HDEL', key, 'finished', 'cause', 'cancelled')
+if cause then call('HSET', key, 'cause', cause) end
+if cancelled and w[3] then call('HSET', key, 'cancelled', w[3]) end
 call('HSET', key, 'status', 'running')
+if final and w[4] then call('ZADD', P .. 'deadlines', now + w[4], workflow) end
 move_workflow(workflow, w[1], 'running')
 call('HINCRBY', key, 'open', #order)
 event('workflow.retried', workflow, 'name', w[2], 'tasks', #order)
@@ -74,17 +87,19 @@ for _, id in ipairs(order) do
   move(id, r[1], 'pending')
   event('task.requeued', id, 'name', r[2])
 end
+local reasons = {}
 for _, id in ipairs(order) do
   local task = P .. 'task:' .. id
   local r = call('HMGET', task, 'deps', 'rescues', 'afters')
   local counts = {ok = 0, bad = 0, out = 0}
   -- What runs on failure depends on nothing else.
   for dependency in pairs(r[2] and {} or cjson.decode(r[1] or '{}')) do
-    local d = call('HMGET', P .. 'task:' .. dependency, 'status', 'skip')
+    local d = call('HMGET', P .. 'task:' .. dependency, 'status', 'skip', 'name', 'error')
     if d[1] == 'completed' then counts.ok = counts.ok + 1
+    elseif d[1] and FINAL[d[1]] and d[2] == 'out' then counts.out = counts.out + 1
     elseif d[1] and FINAL[d[1]] then
-      local kind = d[2] == 'out' and 'out' or 'bad'
-      counts[kind] = counts[kind] + 1
+      counts.bad = counts.bad + 1
+      reasons[id] = cause_of(dependency, d[3], d[1], d[4])
     end
   end
   for dependency in ids_of(r[2]) do
@@ -98,5 +113,5 @@ for _, id in ipairs(order) do
   end
   call('HSET', task, 'ok', counts.ok, 'bad', counts.bad, 'out', counts.out, 'blocked', blocked)
 end
-for _, id in ipairs(order) do weigh(id, '') end
+for _, id in ipairs(order) do weigh(id, reasons[id] or 'its branch was not taken') end
 return {'ok', #order}

@@ -40,7 +40,10 @@ for _ = 1, count do
   if not FINAL[call('HGET', P .. 'task:' .. id, 'status')] then open = open + 1 end
 end
 call('HSET', key, 'open', open)
-if deadline > 0 then call('ZADD', P .. 'deadlines', now + deadline, workflow) end
+if deadline > 0 then
+  call('HSET', key, 'deadline', deadline)
+  call('ZADD', P .. 'deadlines', now + deadline, workflow)
+end
 for _, id in ipairs(ids) do weigh(id, '') end
 if open == 0 then finalize(workflow) end
 return {'ok', tostring(now)}
