@@ -46,7 +46,8 @@ def check_task(task: Task, status: object) -> None:
         raise InvalidTaskError(task.name, f"a task is built with status PENDING, not {status}")
     for argument, fits, wanted in _ARGUMENTS:
         value = getattr(task, argument)
-        if not fits(value):
+        # Most are not given.
+        if (value is not None or argument in _NEEDED) and not fits(value):
             raise InvalidTaskError(task.name, f"{argument} {shown(value)} is not {wanted}")
 
 
@@ -121,25 +122,27 @@ _ARGUMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ),
     (
         "timeout",
-        lambda value: value is None or (is_seconds(value) and value > 0),
+        lambda value: is_seconds(value) and value > 0,
         "a number of seconds > 0, at most ten years",
     ),
     ("delay", is_seconds, "a number of seconds >= 0, at most ten years"),
     (
         "queue",
-        lambda value: value is None or (is_text(value) and bool(_QUEUE_PATTERN.fullmatch(value))),
+        lambda value: is_text(value) and bool(_QUEUE_PATTERN.fullmatch(value)),
         "1 to 64 letters, digits and '_.-'",
     ),
-    ("key", lambda value: value is None or is_text(value), "a text that is not empty"),
+    ("key", is_text, "a text that is not empty"),
     (
         "callback",
-        lambda value: value is None or callable(value),
+        callable,
         "a function of one argument, the task",
     ),
     (
         "need",
-        lambda value: value is None or (is_whole(value) and value >= 1),
+        lambda value: is_whole(value) and value >= 1,
         "a whole number >= 1",
     ),
 )
-"""A task's argument, what it must satisfy, and that in words."""
+"""A task's argument, what it must satisfy if it is given, and that in words."""
+_NEEDED = ("priority", "delay")
+"""Those of them that cannot be None."""

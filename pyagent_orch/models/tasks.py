@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from os import urandom
 from typing import Any, Protocol
-from uuid import uuid4
 
 from pyagent_orch.exceptions import (
     InvalidTaskError,
@@ -110,7 +110,7 @@ class Task:
     ) -> None:
         self.agent = agent
         self.input = input
-        self.id = id if id is not None else str(uuid4())
+        self.id = id if id is not None else _new_id()
         self.name = name if name is not None else _name_of(agent, self.id)
         self.has_own_name = name is not None
         self.priority = priority
@@ -310,6 +310,13 @@ def _outcome_error(record: TaskRecord) -> type[TaskOutcomeError]:
     if record.error is not None and record.error.type == TaskTimeoutError.__name__:
         return TaskTimeoutError
     return TaskFailedError
+
+
+def _new_id() -> str:
+    """A random UUID (RFC 9562, version 4), in less than half the time of `str(uuid4())`."""
+    digits = urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _name_of(agent: object, task_id: str) -> str:

@@ -22,9 +22,7 @@ def to_json(value: object) -> str:
         TypeError: a part of the value has no JSON form.
         ValueError: NaN, infinity or a circle.
     """
-    return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_by_its_own_rules
-    )
+    return _encode(value)
 
 
 def _by_its_own_rules(value: object) -> object:
@@ -36,6 +34,12 @@ def _by_its_own_rules(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+# Made once: `json.dumps` with these options builds an encoder at every call.
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_by_its_own_rules
+).encode
 
 
 def from_ms(milliseconds: str | int | None) -> datetime | None:
