@@ -73,9 +73,8 @@ class DurableHandler:
     def stop(self) -> None:
         """End the thread; what it has not answered another process takes over. Idempotent."""
         self._stopping.set()
-        self._client.wake()
-        if self._thread is not threading.current_thread() and self._thread.is_alive():
-            self._thread.join(timeout=5)
+        if self._thread is not threading.current_thread():
+            self._client.join(self._thread, timeout=5)
 
     def _serve(self) -> None:
         events, told = self._store.events, False

@@ -110,10 +110,9 @@ class Listener:
     def stop(self) -> None:
         """End the thread; those who still wait get an error. Idempotent."""
         self._stopping.set()
-        self._client.wake()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=5)
+            self._client.join(thread, timeout=5)
         with self._lock:
             waiters = list(self._waiters.values())
             self._waiters.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +14,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from pyagent_orch.exceptions import ConfigurationError, OrchestratorConnectionError
+
+_WAKE_SECONDS = 0.02
+"""Between two calls that wake a reader."""
 
 
 class BlockingClient:
@@ -40,6 +45,20 @@ class BlockingClient:
         if self._id is not None:
             with suppress(RedisError, OSError):
                 self._waker.client_unblock(self._id)
+
+    def join(self, reader: threading.Thread, timeout: float) -> None:
+        """Wait for the thread that reads here and has been told to stop.
+
+        It is woken until it is gone, since it may be about to block just now.
+
+        Args:
+            reader: the thread.
+            timeout: seconds, about.
+        """
+        deadline = time.monotonic() + timeout
+        while reader.is_alive() and time.monotonic() < deadline:
+            self.wake()
+            reader.join(_WAKE_SECONDS)
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
