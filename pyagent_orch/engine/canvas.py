@@ -1,9 +1,10 @@
 """A workflow as a real Celery canvas: chains, groups and chords.
 
 For use inside a plain Celery canvas, or to be sent by itself. Celery then
-starts the tasks, and loses or doubles what Celery's canvas does; records,
-inputs, events and results are the same as in any run, since each node is the
-same Celery task. Where a canvas cannot say the graph exactly it is refused.
+starts the tasks; records, inputs, events and results are the same as in any run,
+since each node is the same Celery task. What Celery's canvas loses with a dead
+worker, the rest of the chain, is lost here too; the workflow itself goes on.
+Where a canvas cannot say the graph exactly it is refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from celery import Celery, chain, group
 from pyagent_orch.engine.dispatch import Dispatcher
 from pyagent_orch.engine.message import RUN_TASK
 from pyagent_orch.exceptions import InvalidWorkflowError
+from pyagent_orch.store.store import HARD_LIMIT_GRACE_SECONDS
 from pyagent_orch.workflows import Flow, Plan, Workflow
 
 _SHOWN = 12
@@ -46,6 +48,7 @@ def to_canvas(app: Celery, dispatcher: Dispatcher, workflow: Workflow) -> tuple[
             return app.signature(
                 RUN_TASK,
                 task_id=part,
+                **_limits(task.timeout),
                 queue=task.queue or app.conf.task_default_queue,
                 # Ours runs from 1, the transport's from 0.
                 priority=task.priority - 1,
@@ -58,6 +61,13 @@ def to_canvas(app: Celery, dispatcher: Dispatcher, workflow: Workflow) -> tuple[
         return chain(*built, app=app) if kind == "chain" else group(built, app=app)
 
     return build(shape), plan
+
+
+def _limits(timeout: float | None) -> dict[str, float]:
+    """Celery's time limits, as the acts put them into a message."""
+    if timeout is None:
+        return {}
+    return {"soft_time_limit": timeout, "time_limit": timeout + HARD_LIMIT_GRACE_SECONDS}
 
 
 Shape = str | tuple[str, Sequence[Any]]

@@ -54,13 +54,21 @@ def rerun_workflow(
         for task_id, task in tasks.items()
         if task_id not in again and task["status"] == TaskStatus.COMPLETED
     }
+    # A branch that was not taken, or what was not needed any more, stays so.
+    left_out = {
+        task_id
+        for task_id, task in tasks.items()
+        if task_id not in again
+        and task.get("skip") == "out"
+        and task["status"] in {TaskStatus.SKIPPED, TaskStatus.CANCELLED}
+    }
     new_ids = {task_id: str(uuid4()) for task_id in tasks}
     outputs = {
         one.id: to_json(one.output)
         for one in store.records.get_many(list(reused))
         if one is not None
     }
-    copies = [_copy(task_id, tasks, new_ids, reused, outputs) for task_id in tasks]
+    copies = [_copy(task_id, tasks, new_ids, outputs, left_out) for task_id in tasks]
     new_id = str(uuid4())
     kept: dict[str, str] = {
         name: fields[name] for name in ("name", "pattern", "metadata") if name in fields
@@ -105,8 +113,8 @@ def _copy(
     task_id: str,
     tasks: Mapping[str, Fields],
     new_ids: Mapping[str, str],
-    reused: set[str],
     outputs: Mapping[str, str],
+    left_out: set[str],
 ) -> NewTask:
     task = tasks[task_id]
     fields: dict[str, str | int | float] = {name: task[name] for name in _KEPT if name in task}
@@ -127,11 +135,15 @@ def _copy(
         # Templates and conditions go on naming the tasks of the first run.
         old = json.loads(task.get("aliases") or "{}")
         fields["aliases"] = to_json({new_ids[one]: old.get(one, one) for one in deps})
-        fields["ok"] = sum(one in reused for one in deps)
+        fields["ok"] = sum(one in outputs for one in deps)
+        fields["out"] = sum(one in left_out for one in deps)
     if "inside" in task:
         fields["inside"] = new_ids[task["inside"]]
     if "afters" in task:
-        fields["blocked"] = sum(one not in reused for one in task["afters"].split())
+        done = outputs.keys() | left_out
+        fields["blocked"] = sum(one not in done for one in task["afters"].split())
+    if task_id in left_out:
+        fields |= {"skip": "out", "error": task.get("error", "")}
     return NewTask(
         new_ids[task_id], fields, int(task.get("delay", 0)), output=outputs.get(task_id, "")
     )

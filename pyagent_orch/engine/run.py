@@ -19,11 +19,25 @@ from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.message import RUN_TASK
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.engine.work import Work
-from pyagent_orch.exceptions import TaskCancelledError
+from pyagent_orch.exceptions import (
+    TaskCancelledError,
+    TaskFailedError,
+    TaskOutcomeError,
+    TaskSkippedError,
+)
 from pyagent_orch.models.values import to_json
-from pyagent_orch.store.runs import Claim, Expansion, Refusal
+from pyagent_orch.states import TaskStatus
+from pyagent_orch.store.runs import Claim, Expansion, Refusal, Refused
 
 logger = logging.getLogger(__name__)
+
+FIRST_LOOK, LONGEST_LOOK = 0.25, 5.0
+"""Seconds between two looks of a canvas' message at a task that another message runs."""
+_ENDS: dict[str, type[TaskOutcomeError]] = {
+    TaskStatus.FAILED: TaskFailedError,
+    TaskStatus.CANCELLED: TaskCancelledError,
+    TaskStatus.SKIPPED: TaskSkippedError,
+}
 
 
 def register_run_task(app: Celery) -> None:
@@ -57,14 +71,34 @@ def _run(self: Any, *received: Any) -> Any:
     )
     fault_point("after_claim")
     if not isinstance(claim, Claim):
-        if claim.reason is Refusal.FINAL and claim.output is not None:
-            return json.loads(claim.output)
-        logger.info("Message of task %s dropped: %s %s", task_id, claim.reason, claim.status or "")
-        raise Ignore
-    return _finish(runtime, claim, _attempt(runtime, claim, received))
+        return _refused(self, task_id, claim)
+    return _finish(self, runtime, claim, _attempt(self, runtime, claim, received))
 
 
-def _attempt(runtime: Runtime, claim: Claim, received: tuple[Any, ...]) -> AgentOutcome:
+def _refused(self: Any, task_id: str, claim: Refused) -> Any:
+    """What a message does that starts no run."""
+    if claim.reason is Refusal.FINAL and claim.output is not None:
+        return json.loads(claim.output)
+    if claim.reason in {Refusal.HELD, Refusal.EARLY} and leads_on(self.request):
+        # Another message of the task has become its run. What follows in the canvas
+        # hangs on this one, so it comes again until there is an output to hand on.
+        raise self.retry(countdown=min(LONGEST_LOOK, FIRST_LOOK * 2**self.request.retries))
+    logger.info("Message of task %s dropped: %s %s", task_id, claim.reason, claim.status or "")
+    raise _no_output(self, task_id, claim.status)
+
+
+def leads_on(request: Any) -> bool:
+    """Whether a plain Celery canvas goes on from this message."""
+    return bool(request.chain or request.chord or request.callbacks or request.errbacks)
+
+
+def _no_output(self: Any, task_id: str, status: str | None) -> Exception:
+    """What ends a message without an output: only a canvas has to hear of it."""
+    error = _ENDS.get(status or "")
+    return error(task_id) if error is not None and leads_on(self.request) else Ignore()
+
+
+def _attempt(self: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...]) -> AgentOutcome:
     """One attempt to come to an output.
 
     Raises:
@@ -82,12 +116,15 @@ def _attempt(runtime: Runtime, claim: Claim, received: tuple[Any, ...]) -> Agent
             to_json(outcome.output).encode()
     except TaskCancelledError:
         # The record says so already; that is why the agent was stopped.
-        raise Ignore from None
+        raise _no_output(self, claim.id, TaskStatus.CANCELLED) from None
     except Exception as error:
         following = end_attempt(runtime, runs, claim, error)
-        if following is not None:
-            raise Retry(exc=error, when=following.delay) from error
-        raise
+        if following is None:
+            raise
+        if leads_on(self.request):
+            # The act has seen to the next attempt; this message follows it with the canvas.
+            raise self.retry(exc=error, countdown=following.delay) from error
+        raise Retry(exc=error, when=following.delay) from error
     if outcome is None:
         reason = "its condition is false"
         runtime.patiently(lambda: runs.skip(claim, lease, reason), f"skip of task {claim.id}")
@@ -100,14 +137,15 @@ def _attempt(runtime: Runtime, claim: Claim, received: tuple[Any, ...]) -> Agent
     return outcome
 
 
-def _finish(runtime: Runtime, claim: Claim, outcome: AgentOutcome) -> Any:
+def _finish(self: Any, runtime: Runtime, claim: Claim, outcome: AgentOutcome) -> Any:
     """Record an output; returns the one that is recorded, which may be another attempt's."""
     runs, lease = runtime.store.runs, runtime.lease_id
     output = to_json(outcome.output)
     usage = outcome.usage.model_dump_json(exclude_defaults=True) if outcome.usage else ""
     fault_point("before_finish")
     verdict = runtime.patiently(
-        lambda: runs.finish(claim, lease, output, usage), f"finish of task {claim.id}"
+        lambda: runs.finish(claim, lease, output, usage, leads_on=leads_on(self.request)),
+        f"finish of task {claim.id}",
     )
     fault_point("after_finish")
     if verdict.accepted:
@@ -115,4 +153,4 @@ def _finish(runtime: Runtime, claim: Claim, outcome: AgentOutcome) -> Any:
     if verdict.output is not None:
         return json.loads(verdict.output)
     logger.info("Output of task %s dropped: the task is %s", claim.id, verdict.status)
-    raise Ignore
+    raise _no_output(self, claim.id, verdict.status)

@@ -97,7 +97,9 @@ class Runs:
             return Claim(task_id, str(reply[1]), reply[3] or "", fields, inputs)
         return Refused(Refusal(reply[0]), *(part or None for part in reply[1:]))
 
-    def finish(self, claim: Claim, lease_id: str, output: str, usage: str) -> Verdict:
+    def finish(
+        self, claim: Claim, lease_id: str, output: str, usage: str, *, leads_on: bool = False
+    ) -> Verdict:
         """Record an output; the first one recorded wins.
 
         Args:
@@ -105,8 +107,10 @@ class Runs:
             lease_id: the worker's lease.
             output: JSON.
             usage: JSON, or empty.
+            leads_on: whether a plain Celery canvas starts what follows.
         """
-        args = [claim.id, claim.run, lease_id, output, usage, now_iso()]
+        canvas = "1" if leads_on else ""
+        args = [claim.id, claim.run, lease_id, output, usage, now_iso(), canvas]
         return self._verdict(self._acts.run("finish_v1", args))
 
     def fail(

@@ -1,6 +1,7 @@
 -- finish: the only way to an output. The first recorded result wins.
 --
--- ARGV: id, run, worker's lease id, output as JSON, usage as JSON or '', now in ISO 8601.
+-- ARGV: id, run, worker's lease id, output as JSON, usage as JSON or '', now in ISO 8601,
+--       '1' if a plain Celery canvas goes on from this message or ''.
 -- Returns {'ok'} or {'missing'} or {'final', status, output or false}.
 
 local id, run, worker, output, usage, done = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -17,6 +18,7 @@ if FINAL[status] then return {'final', status, status == 'completed' and read_ou
 if r[2] and r[3] ~= run then
   call('RPUSH', P .. 'cancels:' .. r[2], id)
 end
+led_on = ARGV[7] == '1'
 local workflow
 if usage ~= '' then
   workflow = close(id, status, 'completed', 'usage', usage)

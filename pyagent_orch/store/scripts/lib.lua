@@ -104,6 +104,9 @@ local function lease(worker)
   return until_ms and tonumber(until_ms) >= now
 end
 
+-- Whether a plain Celery canvas starts what follows the task that is now finished.
+local led_on = false
+
 -- Everything a task leaves behind when it becomes final. The further arguments are
 -- fields of its record. Returns the workflow that it is part of, or false.
 local function close(id, from, to, ...)
@@ -123,6 +126,10 @@ local function close(id, from, to, ...)
     if r[4] then drop_agent(r[4]) end
     call('PEXPIRE', key, RECORD_TTL)
     if r[5] then call('PEXPIRE', P .. 'key:' .. r[5], RECORD_TTL) end
+  elseif not led_on then
+    -- Celery does not go on from here: its message was lost with a worker, or this is no
+    -- success. From now on we start the tasks; a second message of one is harmless.
+    call('HDEL', P .. 'workflow:' .. r[6], 'external')
   end
   return r[6]
 end

@@ -2,6 +2,7 @@
 --
 -- A task among the arguments is: id, delay in ms, idempotency key or '', output or '',
 -- number of field/value strings, those strings ('name', 'agent', 'input' among them).
+-- With an output it is recorded as completed, with a field `skip` as skipped.
 
 local at = 1
 local function take()
@@ -67,7 +68,7 @@ local function record(workflow)
     local old = call('HMGET', key, 'agent', 'input')
     return nil, (old[1] == agent and (old[2] or '') == input) and id or ''
   end
-  local status = output == '' and 'pending' or 'completed'
+  local status = output ~= '' and 'completed' or (fields.skip and 'skipped' or 'pending')
   call('HSET', key, 'status', status, 'created', now, unpack(ARGV, first, at - 1))
   hold_agent(agent)
   if unique ~= '' then
@@ -80,10 +81,8 @@ local function record(workflow)
     if delay > 0 then call('HSET', key, 'delay', delay) end
   end
   move(id, nil, status)
-  if output ~= '' then
-    call('HSET', key, 'finished', now)
-    write_result(id, 'SUCCESS', '', output, 'null', true)
-  end
+  if status ~= 'pending' then call('HSET', key, 'finished', now) end
+  if output ~= '' then write_result(id, 'SUCCESS', '', output, 'null', true) end
   return id, delay, event('task.submitted', id, 'name', name),
     {name, fields.queue, fields.priority, fields.timeout, fields.input}
 end
