@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from pyagent_orch.agents.loop import background_loop
 from pyagent_orch.exceptions import OrchestratorConnectionError
+from pyagent_orch.listener.starts import starting
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.models.tasks import Task
@@ -180,9 +181,7 @@ class Listener:
     def settle(self, noun: str, record: Record) -> None:
         """Take a record that somebody has read; if it is final, wake and call who waits for it."""
         key = (noun, record.id)
-        with self._lock:
-            lives = [live for ref in self._live.get(key, ()) if (live := ref())]
-        for live in lives:
+        for live in self._watching(key):
             live.update(record)  # type: ignore[arg-type] # the noun pairs them
         if not record.status.is_final:
             return
@@ -274,7 +273,14 @@ class Listener:
                     self.settle(event.noun, record)
                     if record.status.is_final:
                         settled.add(key)
+            elif event.type == "task.started":
+                for task, started in starting(event, self._watching(key)):
+                    task.update(started)
             self._call_handlers(event, record, live, handlers)
+
+    def _watching(self, key: Key) -> list[Live]:
+        with self._lock:
+            return [live for ref in self._live.get(key, ()) if (live := ref())]
 
     def _held(self, key: Key) -> Live | None:
         """An object that somebody holds, so that handlers get the one that the user knows."""
@@ -290,7 +296,7 @@ class Listener:
         ):
             return True
         if event.type in _LIVELY_EVENTS and key in self._live:
-            return self._held(key) is not None
+            return self._held(key) is not None and not starting(event, self._watching(key))
         return any(event.matches(pattern) for pattern, _ in handlers)
 
     def _call_handlers(
