@@ -10,7 +10,6 @@ from pyagent_orch.exceptions import (
     OrchestratorConnectionError,
     SubmitError,
     TaskExistsError,
-    WorkflowExistsError,
 )
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.models.tasks import Task
@@ -129,9 +128,9 @@ class Dispatcher:
             fields["metadata"] = encode(workflow.name, workflow.metadata, "metadata")
         if external:
             fields["external"] = "1"
-        self.send_workflow(workflow.id, fields, tasks, workflow.deadline)
+        created_ms = self.send_workflow(workflow.id, fields, tasks, workflow.deadline)
         for planned, new in zip(plan.tasks, tasks, strict=True):
-            _show_pending(planned.task, new, 0)
+            _show_pending(planned.task, new, created_ms)
 
     def send_workflow(
         self,
@@ -140,11 +139,15 @@ class Dispatcher:
         tasks: Sequence[NewTask],
         deadline: float | None,
         agents: Mapping[str, str] | None = None,
-    ) -> None:
-        """Send a workflow that is ready to be recorded; see `send_plan`."""
+    ) -> int:
+        """Send a workflow that is ready to be recorded; see `send_plan`.
+
+        Returns:
+            When it was recorded, by Redis' clock, ms.
+        """
         known = self._preparer.agents | dict(agents or {})
         used = {str(new.fields["agent"]) for new in tasks}
-        status = self._store.workflows.submit(
+        return self._store.workflows.submit(
             NewWorkflow(
                 workflow_id,
                 fields,
@@ -153,8 +156,6 @@ class Dispatcher:
                 {key: known[key] for key in used if key in known},
             )
         )
-        if status is not None:
-            raise WorkflowExistsError(workflow_id, status)
 
     def _planned(self, plan: Plan) -> list[NewTask]:
         children: dict[str, list[str]] = {one.task.id: [] for one in plan.tasks}
@@ -219,6 +220,9 @@ def _refuse_twins(tasks: Sequence[Task]) -> None:
 
 def _show_pending(task: Task, new: NewTask, created_ms: int) -> None:
     """Give a task the record that it has just got, without reading it back."""
+    if task.record is not None:
+        # The listener was faster, and knows more.
+        return
     task.update(
         TaskRecord(
             id=new.id,
@@ -229,7 +233,7 @@ def _show_pending(task: Task, new: NewTask, created_ms: int) -> None:
             input=_plain(task.input),
             metadata=task.metadata,
             agent=str(new.fields["agent"]),
-            created_at=from_ms(created_ms) if created_ms else None,
+            created_at=from_ms(created_ms),
             timeout=task.timeout,
             key=task.key,
         )

@@ -12,6 +12,7 @@ import redis
 from pyagent_orch.exceptions import (
     DuplicateTaskError,
     IllegalMoveError,
+    WorkflowExistsError,
     WorkflowNotFoundError,
 )
 from pyagent_orch.states import WorkflowStatus
@@ -44,13 +45,14 @@ class Workflows:
     def __init__(self, client: redis.Redis, acts: Acts, keys: Keys, label: str) -> None:
         self._client, self._acts, self._keys, self._label = client, acts, keys, label
 
-    def submit(self, workflow: NewWorkflow) -> WorkflowStatus | None:
+    def submit(self, workflow: NewWorkflow) -> int:
         """Record a workflow with all its tasks and start what can start: one act.
 
         Returns:
-            None, or the state of the workflow that has this id already; nothing is written then.
+            When it was recorded, by Redis' clock, ms.
 
         Raises:
+            WorkflowExistsError: a workflow has this id already; nothing is written.
             DuplicateTaskError: one of its task ids is taken; nothing is written.
             OrchestratorConnectionError: Redis is out of reach or refuses.
         """
@@ -61,14 +63,14 @@ class Workflows:
         with named_errors(self._label):
             reply = self._acts.run("submit_workflow_v1", args)
         if reply[0] == "exists":
-            return WorkflowStatus(reply[1])
+            raise WorkflowExistsError(workflow.id, reply[1])
         if reply[0] == "taken":
             raise DuplicateTaskError(
                 workflow.fields["name"], f"its task id {reply[1]!r} belongs to another task"
             )
         if reply[0] == "agent":
             raise UnknownAgentHashError(reply[1])
-        return None
+        return int(reply[1])
 
     def get(self, workflow_id: str) -> WorkflowRecord:
         """Read one record.
