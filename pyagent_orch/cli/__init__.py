@@ -12,8 +12,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from pyagent_orch.cli.exits import Exit, ReaderGoneError
+
+if TYPE_CHECKING:
+    import click
 
 
 def main() -> None:
@@ -84,20 +88,21 @@ def _run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else Exit.OK
 
 
-def _show_usage_error(error: object) -> None:
+def _show_usage_error(error: click.ClickException) -> None:
     """Show what was wrong, how the command is used, and where its help is."""
     import click
 
     from pyagent_orch.cli.show import print_error, print_text
 
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+    # Since click 8.2; the releases before print the help by themselves.
+    help_wanted = getattr(click.exceptions, "NoArgsIsHelpError", None)
+    if help_wanted is not None and isinstance(error, help_wanted):
         error.show()
         return
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         print_text(f"{context.get_usage()}\nTry '{context.command_path} --help'.", err=True)
-    if isinstance(error, click.ClickException):
-        print_error(error.format_message())
+    print_error(error.format_message())
 
 
 def _print_traceback(error: BaseException) -> None:

@@ -6,6 +6,7 @@ Command line. A new command is a function in a module of this room, made with
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any
 
@@ -43,6 +44,15 @@ class _Program(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise ReaderGoneError from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        # Only the newest releases of click have a hint.
+        near = [] if args[0] in self.commands else get_close_matches(args[0], self.commands, 1)
+        if near:
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx)
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)

@@ -41,7 +41,7 @@ class _Waiting:
     as_json: bool
 
 
-@command("submit", SECTION, no_args_is_help=True)
+@command("submit", SECTION)
 @click.argument("words", metavar="AGENT [INPUT]", nargs=-1)
 @click.option(
     "--instructions",
@@ -52,7 +52,12 @@ class _Waiting:
 @click.option("--json-input", is_flag=True, help="INPUT is JSON, not text.")
 @click.option("--name", help="What people call the task; the agent's name otherwise.")
 @click.option(
-    "--priority", type=click.IntRange(1, 10), default=5, show_default=True, help="1 is the highest."
+    "--priority",
+    type=click.IntRange(1, 10),
+    metavar="N",
+    default=5,
+    show_default=True,
+    help="1 is the highest.",
 )
 @metadata_option("Stays with the task.")
 @click.option(

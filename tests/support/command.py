@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from support.fleet import AGENTS, ROOT, TESTS
+from support.fleet import AGENTS, ROOT, TESTS, until
 
+from pyagent_orch import Orchestrator
 from pyagent_orch.cli import run
 
 PROGRAM = Path(sys.executable).with_name("pyagent-orch")
@@ -122,3 +123,15 @@ class Command:
 def press_ctrl_c(process: subprocess.Popen[str]) -> None:
     """What a terminal does to the processes in its foreground."""
     os.killpg(process.pid, signal.SIGINT)
+
+
+@contextmanager
+def worker_of(command: Command, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A worker that `pyagent-orch worker` started; it takes tasks."""
+    with (
+        (command.directory / "worker.log").open("w") as log,
+        command.running("worker", *words, stdout=log, stderr=log) as worker,
+        Orchestrator(redis_url=command.url, namespace=command.namespace) as orchestrator,
+    ):
+        until(lambda: any(w["pid"] == worker.pid for w in orchestrator.workers().values()), 30)
+        yield worker

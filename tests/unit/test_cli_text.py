@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import sys
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent_orch.cli.escape import cut, escape, one_line, width
-from pyagent_orch.cli.show import Column, preview, print_table
+from pyagent_orch.cli.show import Column, console, preview, print_table
 from pyagent_orch.cli.times import age, duration, moment, parse_duration
 
 ANY_TEXT = st.text(st.characters(), max_size=60)
@@ -106,6 +110,34 @@ def test_a_table_is_aligned_by_what_is_shown(capsys: pytest.CaptureFixture[str])
     columns = (Column("NAME"), Column("N", right=True), Column("TEXT"))
     print_table(columns, [["你好", "1", "x\x1b"], ["b", "22", "[bold]"]], "none")
     assert capsys.readouterr().out == "NAME   N  TEXT\n你好   1  x\\x1b\nb     22  [bold]\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_colour"),
+    [
+        ({}, True),
+        ({"NO_COLOR": ""}, True),
+        ({"NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({"without rich": "1"}, False),
+    ],
+)
+def test_colour_needs_a_terminal_rich_and_nobody_who_minds(
+    environment: dict[str, str], has_colour: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    if "without rich" in environment:
+        # As Python has it for a module that is known not to be there.
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        assert (console(terminal) is not None) is has_colour
+    os.close(ours)
+    with (tmp_path / "file").open("w") as file:
+        assert console(file) is None
 
 
 def test_an_empty_table_is_a_note_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
