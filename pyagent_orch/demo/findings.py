@@ -34,6 +34,11 @@ class FileRun:
     """None unless the task completed."""
     error: str | None = None
 
+    @classmethod
+    def of_report(cls, report: FileReport) -> FileRun:
+        """A run of which only the report is known."""
+        return cls(report.path, "", TaskStatus.COMPLETED, 1, None, None, report)
+
 
 @dataclass(frozen=True)
 class KindTotal:

@@ -1,4 +1,6 @@
-"""Runs the demo: one task for each file, one for the editor, and the report.
+"""Runs the demo: a research pipeline over files, and its report.
+
+Gather (list the files), read (one task for each, decided at run time), analyse, write.
 
 Part of the demo, on the layer of the edges: uses the facade as any user would.
 """
@@ -8,7 +10,6 @@ from __future__ import annotations
 import json as json_format
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,15 +18,16 @@ from pathlib import Path
 from pyagent_orch.agents import agent
 from pyagent_orch.config import Settings
 from pyagent_orch.demo.files import Collection, collect, default_folder
-from pyagent_orch.demo.findings import FileRun, Findings, RunFigures, digest
-from pyagent_orch.demo.readers import EDITOR, read_text_file
+from pyagent_orch.demo.findings import FileRun, Findings, RunFigures
+from pyagent_orch.demo.readers import ANALYST, EDITOR, GATHERER, READER
 from pyagent_orch.demo.report import count, make_report, size
 from pyagent_orch.demo.results import FileReport
 from pyagent_orch.demo.terminal import progress, say, show_summary
 from pyagent_orch.exceptions import PyAgentOrchError, TaskTimeoutError
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.orchestrator import Orchestrator
-from pyagent_orch.states import TaskStatus
+from pyagent_orch.states import TaskStatus, WorkflowStatus
+from pyagent_orch.workflows import Workflow
 
 REPORT = Path("demo-report") / "report.md"
 """Where the report is written, relative to the current folder."""
@@ -35,7 +37,6 @@ INTERRUPTED = 130
 _FILE_TIMEOUT_SECONDS = 60.0
 _EDITOR_TIMEOUT_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
-_CANCEL_SECONDS = 3.0
 
 
 def run_demo(
@@ -96,25 +97,30 @@ class _Demo:
 
     def run(self, report_file: Path) -> int:
         collection = self._collection
+        workflow = self._pipeline()
         if not self._is_quiet:
             files = count(len(collection.files), "file")
             say(f"Reading {files} ({size(collection.size_bytes)}) in {collection.folder}")
+            say(workflow.explain())
         # The start of a private server and worker is not the tasks' time.
         self._orchestrator.start()
         started = time.monotonic()
-        tasks = self._orchestrator.submit_many(self._file_tasks())
+        self._orchestrator.submit_workflow(workflow)
         try:
-            self._watch(tasks)
+            self._watch(workflow)
         except KeyboardInterrupt:
-            self._cancel(tasks)
+            self._cancel(workflow)
             raise
         wall_seconds = time.monotonic() - started
-        runs = [
-            _file_run(file.path, task) for file, task in zip(collection.files, tasks, strict=True)
-        ]
+        runs = self._file_runs(workflow)
         findings = Findings(str(collection.folder), runs, collection.skipped_by_reason())
         figures = findings.figures(wall_seconds)
-        summary, is_summed_up = self._sum_up(findings)
+        is_written_up = workflow.status is WorkflowStatus.COMPLETED
+        summary = (
+            str(workflow.output)
+            if is_written_up
+            else f"The model gave no summary: {workflow.error}"
+        )
         made_at = datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC")
         is_written = _write(report_file, make_report(findings, figures, summary, made_at))
         if self._is_quiet:
@@ -123,61 +129,55 @@ class _Demo:
             show_summary(findings, figures, summary)
             if is_written:
                 say(f"The whole report: {report_file}")
-        return 0 if is_summed_up and is_written and not findings.failures else 1
+        return 0 if is_written_up and is_written and not findings.failures else 1
 
-    def _file_tasks(self) -> list[Task]:
-        return [
-            Task(
-                read_text_file,
-                {"folder": str(self._collection.folder), "path": file.path},
-                name=f"read {file.path}"[:200],
-                timeout=_FILE_TIMEOUT_SECONDS,
-            )
-            for file in self._collection.files
-        ]
-
-    def _watch(self, tasks: Sequence[Task]) -> None:
-        """Wait for all tasks and show how far they are; the listener keeps them up to date."""
-        waiting = list(tasks)
-        with progress(len(tasks)) as advance:
-            while waiting:
-                with suppress(TaskTimeoutError):
-                    self._orchestrator.wait(*waiting, timeout=_LOOK_SECONDS)
-                waiting = [task for task in waiting if not _is_final(task)]
-                if not self._is_quiet:
-                    running = next((task.name for task in waiting if _is_running(task)), "")
-                    advance(len(tasks) - len(waiting), running.removeprefix("read "))
-
-    def _sum_up(self, findings: Findings) -> tuple[str, bool]:
-        """Ask the editor; returns its words, or why there are none, and whether it answered."""
-        task = self._orchestrator.submit(
-            agent(EDITOR, name="demo editor"),
-            digest(findings),
-            name="sum up",
+    def _pipeline(self) -> Workflow:
+        """What is done, and what waits for what."""
+        gather = Task(GATHERER, str(self._collection.folder), name="gather")
+        # A file that cannot be read is told in the report; the others go on.
+        read = Task(READER, name="read", map=gather, need="settled", timeout=_FILE_TIMEOUT_SECONDS)
+        analyse = Task(ANALYST, lambda: read.output, name="analyse")
+        write = Task(
+            agent(EDITOR, name="demo editor", include_context=False),
+            lambda: analyse.output,
+            name="write",
             timeout=_EDITOR_TIMEOUT_SECONDS,
         )
-        try:
-            return str(task.result()), True
-        except KeyboardInterrupt:
-            self._cancel([task])
-            raise
-        except PyAgentOrchError as error:
-            return f"The model gave no summary: {error}", False
+        return Workflow("research", [gather, read, analyse, write], {"analyse": ["gather"]})
 
-    def _cancel(self, tasks: Sequence[Task]) -> None:
+    def _watch(self, workflow: Workflow) -> None:
+        """Wait for the workflow and show how far it is."""
+        # Besides the files: gather, read itself, analyse, write.
+        others = len(workflow.tasks)
+        with progress(len(self._collection.files)) as advance:
+            while True:
+                with suppress(TaskTimeoutError):
+                    self._orchestrator.wait(workflow, timeout=_LOOK_SECONDS)
+                record = workflow.record
+                if record is None or record.status.is_final:
+                    return
+                if not self._is_quiet:
+                    share = workflow.progress
+                    total = len(self._collection.files) + others
+                    advance(max(0, round(share * total) - 1), "")
+
+    def _file_runs(self, workflow: Workflow) -> list[FileRun]:
+        """The runs of the files, in their order; they are turns of the task `read`."""
+        turns = {task.name: task for task in self._orchestrator.get_workflow(workflow.id).tasks}
+        found: list[FileRun] = []
+        for place, file in enumerate(self._collection.files):
+            turn = turns.get(f"read[{place}]")
+            found.append(_file_run(file.path, turn if turn is not None else workflow.tasks[1]))
+        return found
+
+    def _cancel(self, workflow: Workflow) -> None:
         """Cancel what has not run yet, so that a fleet does not go on with it.
 
         A private worker needs no word: it ends with the demo.
         """
-        if self._orchestrator.is_embedded:
-            return
-        deadline = time.monotonic() + _CANCEL_SECONDS
-        for task in reversed(tasks):
-            if time.monotonic() > deadline:
-                return
-            if not _is_final(task):
-                with suppress(PyAgentOrchError):
-                    self._orchestrator.cancel(task.id, reason="the demo was stopped")
+        if not self._orchestrator.is_embedded:
+            with suppress(PyAgentOrchError):
+                self._orchestrator.cancel(workflow.id, reason="the demo was stopped")
 
 
 def _write(report_file: Path, report: str) -> bool:
@@ -189,14 +189,6 @@ def _write(report_file: Path, report: str) -> bool:
         print(f"Cannot write {report_file}: {error.strerror}.", file=sys.stderr)
         return False
     return True
-
-
-def _is_final(task: Task) -> bool:
-    return task.record is not None and task.record.status.is_final
-
-
-def _is_running(task: Task) -> bool:
-    return task.record is not None and task.record.status is TaskStatus.RUNNING
 
 
 def _file_run(path: str, task: Task) -> FileRun:

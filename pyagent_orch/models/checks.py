@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pyagent_orch.models.tasks import Task
 
 HIGHEST_PRIORITY, LOWEST_PRIORITY, DEFAULT_PRIORITY = 1, 10, 5
+SETTLED = "settled"
+"""What `need=` says when all must only be final, in whichever state."""
 MOST_ATTEMPTS = 1000
 LONGEST_SHOWN = 80
 LONGEST_SECONDS = 10 * 365 * 86_400
@@ -139,8 +141,8 @@ _ARGUMENTS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ),
     (
         "need",
-        lambda value: is_whole(value) and value >= 1,
-        "a whole number >= 1",
+        lambda value: value == SETTLED or (is_whole(value) and value >= 1),
+        "a whole number >= 1, or 'settled'",
     ),
 )
 """A task's argument, what it must satisfy if it is given, and that in words."""

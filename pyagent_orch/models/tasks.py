@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from os import urandom
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pyagent_orch.exceptions import (
     InvalidTaskError,
@@ -75,7 +75,8 @@ class Task:
             once for each item, and the output is the list of answers. In a text as input
             `{item}` is the item; without an input the item is it.
         need: in a workflow: it starts when so many of those it depends on completed, >= 1;
-            None: all. For a map: how many items must complete.
+            `settled`: all are final, in whichever state; None: all completed. For a map: how
+            many items must complete.
         cancel_rest: with `need`: cancel those that are not needed any more.
         on_failure: in a workflow: tasks (or ids or names); it runs only when one of them fails.
         context: in a workflow: whether outputs it depends on and its input does not name
@@ -103,7 +104,7 @@ class Task:
         callback: Callable[[Task], object] | None = None,
         when: object = None,
         map: Task | str | None = None,  # noqa: A002 - the field's word
-        need: int | None = None,
+        need: int | Literal["settled"] | None = None,
         cancel_rest: bool = False,
         on_failure: Task | str | Iterable[Task | str] = (),
         context: bool = True,

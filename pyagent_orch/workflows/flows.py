@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pyagent_orch.exceptions import AgentError
 from pyagent_orch.inputs import render_input
+from pyagent_orch.models.checks import SETTLED
+from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue, to_json
 from pyagent_orch.states import TaskStatus
 
@@ -41,6 +43,8 @@ class Outcome:
     id: str
     status: TaskStatus
     output: JSONValue = None
+    """Of one that failed: its error, as `{"type": ..., "message": ...}`."""
+    usage: Usage | None = None
 
     @property
     def completed(self) -> bool:
@@ -59,7 +63,11 @@ class FlowCall:
     state: Any
     """What the step before left; None at the first."""
     outcomes: Mapping[str, Outcome]
-    """Maps the names of the tasks that were waited for to how they ended."""
+    """Maps the names of the tasks that were waited for to how they ended, or to how far
+    they are where the flow did not wait for their end."""
+    elapsed: float = 0.0
+    """Seconds since the flow first started, by Redis' clock."""
+    workflow_id: str = ""
 
     def outputs(self) -> dict[str, JSONValue]:
         """The outputs of those that completed, by name."""
@@ -93,14 +101,21 @@ class Expand:
         turns: what to run.
         state: what the next step is given, JSON.
         need: empty: all turns must complete, else the flow fails; a number: so many; or
-            `settled`: all are final, in whichever state.
+            `settled`: all are final, in whichever state; or `settled:3`: so many are.
         cancel_rest: with a number: cancel the turns that are not needed any more.
+        keep: names of tasks that this step was given, to be waited for and given again; they
+            count for `need`.
+        wake: seconds after which the flow is called even so, >= 0; None: it waits.
+
+    Turns that still run when a flow is done are cancelled if it waited with `settled:3` or `wake`.
     """
 
     turns: tuple[Turn, ...]
     state: JSONValue = None
     need: str = ""
     cancel_rest: bool = False
+    keep: tuple[str, ...] = ()
+    wake: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +126,20 @@ class Done:
 
 
 Step = Callable[[FlowCall], Expand | Done]
+
+
+class HasFlow(Protocol):
+    """What can be a task's agent because it becomes a flow, such as the patterns."""
+
+    def to_flow(self) -> Flow:
+        """The flow that does its work."""
+        ...
+
+
+def as_flow(agent: object) -> object:
+    """The flow of an agent that becomes one; any other agent as it is."""
+    to_flow = getattr(agent, "to_flow", None)
+    return to_flow() if to_flow is not None else agent
 
 
 def _gather(call: FlowCall) -> Done:
@@ -142,7 +171,7 @@ def _map(call: FlowCall) -> Expand | Done:
                 for place, given in enumerate(_inputs(call, items))
             ),
             state={"items": len(items)},
-            need="" if need is None else str(min(need, len(items))),
+            need=need or "" if need in (None, SETTLED) else str(min(need, len(items))),
             cancel_rest=bool(call.spec.get("cancel_rest")),
         )
     answers = [call.outcomes.get(f"{call.name}[{place}]") for place in range(call.state["items"])]

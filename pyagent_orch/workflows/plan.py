@@ -17,7 +17,7 @@ from pyagent_orch.inputs import CompiledInput, both, compile_condition, compile_
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.states import ExecutionPattern
 from pyagent_orch.workflows.checks import check_in_workflow
-from pyagent_orch.workflows.flows import Flow
+from pyagent_orch.workflows.flows import Flow, as_flow
 from pyagent_orch.workflows.workflow import Workflow
 
 NOTHING = CompiledInput('{"v":null}')
@@ -186,7 +186,7 @@ class _Planner:
     @staticmethod
     def _agent(task: Task, given: CompiledInput, names: Mapping[str, str]) -> object:
         if task.map is None:
-            return task.agent
+            return as_flow(task.agent)
         spec: dict[str, Any] = {"source": names.get(task.map), "input": given.json}
         if task.need is not None:
             spec |= {"need": task.need, "cancel_rest": task.cancel_rest}
@@ -281,6 +281,8 @@ def _need(task: Task, parents: int, workflow: Workflow) -> str:
         return "1"
     if task.need is None or task.map is not None:
         return ""
+    if isinstance(task.need, str):
+        return task.need
     if task.need > parents:
         raise InvalidWorkflowError(
             workflow.name, f"task {task.name!r} needs {task.need} of {parents} dependencies"

@@ -139,6 +139,7 @@ def test_ctrl_c_ends_the_demo_within_ten_seconds_and_leaves_nothing_behind(
     process = processes.start(busy)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("Reading 300 files")
+    assert process.stdout.readline() == "research: chain(gather, read, analyse, write)\n"
     # The first line of progress: tasks are running.
     assert "of 300 files read" in process.stdout.readline()
     started = time.monotonic()
@@ -184,25 +185,26 @@ def test_the_demo_runs_on_a_fleet_that_sees_the_same_disk(
     assert code == 0, capsys.readouterr().out
     assert "| completed | 2 |" in report.read_text()
     # It was lent, so it is still open.
-    assert len(fleet.orchestrator.tasks(status="completed")) == 3
+    done = {task.name for task in fleet.orchestrator.tasks(status="completed")}
+    assert done == {"gather", "read", "read[0]", "read[1]", "analyse", "write"}
 
 
 def test_a_task_that_fails_is_in_the_report_and_in_the_exit_code(
     folder: Path, fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # These workers do not have the reader.
+    # These workers do not have the demo's agents.
     fleet.start()
     report = tmp_path / "report.md"
     assert run_demo(folder, orchestrator=fleet.orchestrator, report_file=report) == 1
     assert "2 failed" in capsys.readouterr().out
     assert "### Files that could not be read" in report.read_text()
-    assert "demo.read_text_file" in report.read_text()
+    assert "demo.gather_files" in report.read_text()
 
 
 def test_ctrl_c_cancels_what_a_fleet_has_not_run_yet(
     folder: Path, fleet: Fleet, tmp_path: Path
 ) -> None:
-    # No worker is there, so both tasks wait.
+    # No worker is there, so all tasks wait.
     code = (
         "import sys; from pathlib import Path; from pyagent_orch import Orchestrator; "
         "from pyagent_orch.demo.runner import run_demo\n"
@@ -221,9 +223,10 @@ def test_ctrl_c_cancels_what_a_fleet_has_not_run_yet(
         text=True,
     )
     try:
-        until(lambda: len(fleet.orchestrator.tasks(status="pending")) == 2, 20)
+        until(lambda: len(fleet.orchestrator.tasks(status="pending")) == 4, 20)
         # The first line of progress: the demo watches them.
         assert process.stdout is not None
+        process.stdout.readline()
         process.stdout.readline()
         assert "0 of 2 files read" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -233,4 +236,4 @@ def test_ctrl_c_cancels_what_a_fleet_has_not_run_yet(
         process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert len(fleet.orchestrator.tasks(status="cancelled")) == 2
+    assert len(fleet.orchestrator.tasks(status="cancelled")) == 4
