@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_dependencies_are_given_by_id_by_name_or_as_tasks(
     orch.submit_workflow(workflow)
     assert workflow.result(10) == [None, {"third": "THIRD", "first": "FIRST"}]
     times = [(task.started_at, task.completed_at) for task in (first, second, third, fourth)]
-    assert all(ended <= began for (_, ended), (began, _) in zip(times, times[1:], strict=False))
+    assert all(ended <= began for (_, ended), (began, _) in pairwise(times))
     assert set(cast.runs.values()) == {1}
 
 

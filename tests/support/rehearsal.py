@@ -1,4 +1,4 @@
-"""Agents for workflows on an embedded orchestrator: they count their real runs, and wait at gates."""
+"""Agents for workflows in this process: they count their real runs, and wait at gates."""
 
 from __future__ import annotations
 
