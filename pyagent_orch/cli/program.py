@@ -17,8 +17,10 @@ from pyagent_orch.cli.demo import demo
 from pyagent_orch.cli.events import events
 from pyagent_orch.cli.exits import ReaderGoneError
 from pyagent_orch.cli.fleet import worker, workers
+from pyagent_orch.cli.letters import dead, retry
 from pyagent_orch.cli.submit import submit
-from pyagent_orch.cli.tasks import cancel, list_tasks, retry, show, status
+from pyagent_orch.cli.tasks import cancel, list_tasks, show, status
+from pyagent_orch.cli.workflows import run, watch
 
 PROGRAM = "pyagent-orch"
 COMMANDS: tuple[Command, ...] = (
@@ -28,7 +30,10 @@ COMMANDS: tuple[Command, ...] = (
     show,
     list_tasks,
     cancel,
+    dead,
     retry,
+    run,
+    watch,
     worker,
     workers,
     events,

@@ -1,4 +1,4 @@
-"""The commands about tasks that are there: status, show, list, cancel, retry.
+"""The commands about tasks that are there: status, show, list, cancel.
 
 Command line, over the facade.
 """
@@ -52,7 +52,7 @@ def status(installation: Installation, *, task_id: str, as_json: bool) -> None:
 def show(installation: Installation, *, task_id: str, as_json: bool) -> None:
     """Print all that is recorded of a task."""
     with installation.fleet() as orchestrator:
-        record = _record(orchestrator.get_task(task_id))
+        record = record_of(orchestrator.get_task(task_id))
     from pyagent_orch.cli.show import print_json
     from pyagent_orch.cli.task_view import as_document, print_task
 
@@ -101,7 +101,7 @@ def list_tasks(
     from pyagent_orch.cli.show import print_json, print_table
     from pyagent_orch.cli.task_view import COLUMNS, as_document, as_row
 
-    records = [_record(task) for task in tasks]
+    records = [record_of(task) for task in tasks]
     if as_json:
         print_json([as_document(record) for record in records])
     else:
@@ -123,23 +123,10 @@ def cancel(installation: Installation, *, task_ids: Sequence[str], as_json: bool
             done = orchestrator.cancel(task_id)
             return ("cancelled" if done else _state(orchestrator, task_id)), done
 
-        return _each(task_ids, cancel_one, "was final already", as_json=as_json)
+        return act_on_each(task_ids, cancel_one, "was final already", as_json=as_json)
 
 
-@command("retry", SECTION)
-@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
-@json_option
-def retry(installation: Installation, *, task_ids: Sequence[str], as_json: bool) -> Exit:
-    """Try tasks again that failed, were cancelled or were skipped."""
-    with installation.fleet() as orchestrator:
-
-        def retry_one(task_id: str) -> tuple[str, bool]:
-            return _record(orchestrator.retry(task_id)).status.value, True
-
-        return _each(task_ids, retry_one, "", as_json=as_json)
-
-
-def _each(
+def act_on_each(
     task_ids: Sequence[str],
     act: Callable[[str], tuple[str, bool]],
     too_late: str,
@@ -185,7 +172,8 @@ def _state(orchestrator: Orchestrator, an_id: str) -> str:
         return orchestrator.get_workflow(an_id).status.value
 
 
-def _record(task: Task) -> TaskRecord:
+def record_of(task: Task) -> TaskRecord:
+    """The record of a live task, as the facade gave it out."""
     record = task.record
     assert record is not None, "the facade gives out live tasks only"
     return record

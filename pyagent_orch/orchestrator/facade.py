@@ -25,6 +25,7 @@ from pyagent_orch.models.checks import DEFAULT_PRIORITY, is_text, shown
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.orchestrator.connection import Connection
 from pyagent_orch.orchestrator.home import Home
+from pyagent_orch.orchestrator.letters import DeadLetters
 from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
 from pyagent_orch.workflows import Workflow
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound=Callable[..., object])
 
 
-class Orchestrator:
+class Orchestrator(DeadLetters):
     """Runs tasks on a fleet of Celery workers, or on one of its own.
 
     With a URL it is a client of that Redis, and workers run elsewhere. Without
@@ -230,8 +231,12 @@ class Orchestrator:
             task.bind(None)
             found = self._home.task(record)
             found.callback = task.callback
-            if listener is not None:
+        if listener is not None:
+            if not listener.is_tracking(found):
                 listener.track(found)
+            if not record.status.is_final:
+                # What ended before it was tracked tells nobody any more.
+                record = self._store.records.get(task_id)
         found.update(record)
         if record.status.is_final and listener is not None:
             listener.settle("task", record)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import redis
@@ -16,11 +17,9 @@ from pyagent_orch.store.acts import CLAIM_FIELDS, Acts
 from pyagent_orch.store.clock import now_iso
 from pyagent_orch.store.connection import named_errors
 from pyagent_orch.store.keys import Keys
+from pyagent_orch.store.listing import PAGE, Listing, Wanted
 from pyagent_orch.store.newtasks import NewTask, UnknownAgentHashError, new_tasks
 from pyagent_orch.store.runs import Claim
-
-_PAGE = 500
-"""How many records one round trip reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,8 @@ class Records:
     def get_many(self, task_ids: Sequence[str]) -> list[TaskRecord | None]:
         """Read records; one round trip for each few hundred. None where there is no record."""
         records: list[TaskRecord | None] = []
-        for start in range(0, len(task_ids), _PAGE):
-            page = task_ids[start : start + _PAGE]
+        for start in range(0, len(task_ids), PAGE):
+            page = task_ids[start : start + PAGE]
             pipe = self._client.pipeline(transaction=False)
             for task_id in page:
                 pipe.hgetall(self._keys.task(task_id))
@@ -178,74 +177,19 @@ class Records:
             limit: how many at the most, >= 1.
             before: the id of a task; only tasks that come after it in the list, for paging.
         """
-        found: list[TaskRecord] = []
-        ids: list[str] = []
-        for task_id in self._ids(statuses, self._moved_ms(before) if before else None):
-            ids.append(task_id)
-            # Without a filter nothing more than the page is read.
-            if len(ids) < (_PAGE if name or metadata else min(_PAGE, limit - len(found))):
-                continue
-            found += self._matching(ids, name, metadata)
-            ids = []
-            if len(found) >= limit:
-                break
-        else:
-            found += self._matching(ids, name, metadata)
-        return found[:limit]
+        found = self.listing.find(
+            statuses, Wanted(name=name, metadata=metadata or {}), limit=limit, before=before
+        )
+        return self.found([one.id for one in found])
 
-    def _moved_ms(self, task_id: str) -> int:
-        """When a task's state last changed."""
-        pipe = self._client.pipeline(transaction=False)
-        for status in TaskStatus:
-            pipe.zscore(self._keys.status(status), task_id)
-        with named_errors(self._label):
-            scores = [score for score in pipe.execute() if score is not None]
-        if not scores:
-            raise TaskNotFoundError(task_id)
-        return int(max(scores))
+    @cached_property
+    def listing(self) -> Listing:
+        """Finds the ids of tasks by their states and by what is recorded of them."""
+        return Listing(self._client, self._keys, self._label)
 
-    def _matching(
-        self, ids: Sequence[str], name: str | None, metadata: Mapping[str, JSONValue] | None
-    ) -> list[TaskRecord]:
-        return [
-            record
-            for record in self.get_many(ids)
-            if record is not None
-            and (name is None or record.name == name)
-            and all(
-                key in record.metadata and record.metadata[key] == value
-                for key, value in (metadata or {}).items()
-            )
-        ]
-
-    def _ids(self, statuses: Iterable[TaskStatus], before_ms: int | None) -> Iterator[str]:
-        """Merge the sorted sets of the states, newest first, a page at a time."""
-        from heapq import merge
-
-        def entries(status: TaskStatus) -> Iterator[tuple[float, str]]:
-            start = 0
-            highest = "+inf" if before_ms is None else f"({before_ms}"
-            while True:
-                with named_errors(self._label):
-                    page: Any = self._client.zrevrangebyscore(
-                        self._keys.status(status),
-                        highest,
-                        "-inf",
-                        start=start,
-                        num=_PAGE,
-                        withscores=True,
-                    )
-                yield from ((-score, task_id) for task_id, score in page)
-                if len(page) < _PAGE:
-                    return
-                start += _PAGE
-
-        seen: set[str] = set()
-        for _, task_id in merge(*map(entries, statuses)):
-            # A task that moves while we read can stand in two of the sets.
-            if task_id not in seen:
-                seen.add(task_id)
-                yield task_id
+    def found(self, task_ids: Sequence[str]) -> list[TaskRecord]:
+        """Read what a listing found, less what has expired since."""
+        return [record for record in self.get_many(task_ids) if record is not None]
 
 
 _RESULT = ',"result":'
