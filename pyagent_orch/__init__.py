@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pyagent_orch.orchestrator import Orchestrator
     from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
     from pyagent_orch.workflows import Workflow
+    from pyagent_orch.workflows.document import load_workflow
 
 _HOMES = {
     "agents": ("Agent", "agent", "current_run", "register_agent", "register_tool"),
@@ -107,6 +108,7 @@ _HOMES = {
     "models.usage": ("Usage",),
     "orchestrator": ("Orchestrator",),
     "workflows": ("Workflow",),
+    "workflows.document": ("load_workflow",),
     "states": ("ExecutionPattern", "TaskStatus", "WorkflowStatus"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -160,6 +162,7 @@ __all__ = [
     "agent",
     "create_app",
     "current_run",
+    "load_workflow",
     "register_agent",
     "register_tool",
 ]

@@ -131,7 +131,11 @@ def submit(
         metadata=collected(metadata), timeout=timeout, retry=retry, queue=queue, key=key,
         delay=delay,
     )  # fmt: skip
-    with _embedded(installation, agents) if embedded else installation.fleet() as orchestrator:
+    with (
+        embedded_orchestrator(installation, agents)
+        if embedded
+        else installation.fleet() as orchestrator
+    ):
         return _submit(orchestrator, task, waiting)
 
 
@@ -166,7 +170,8 @@ def _input(given: str | None, *, json_input: bool) -> JSONValue:
         raise click.UsageError(f"INPUT is not JSON: {error}") from None
 
 
-def _embedded(installation: Installation, agents: tuple[str, ...]) -> Orchestrator:
+def embedded_orchestrator(installation: Installation, agents: tuple[str, ...]) -> Orchestrator:
+    """An orchestrator of this process, with the agents of these modules."""
     from pyagent_orch.agents import load_agents
     from pyagent_orch.cli.arguments import modules
     from pyagent_orch.orchestrator import Orchestrator
