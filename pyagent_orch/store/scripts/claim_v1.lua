@@ -14,6 +14,8 @@ if not status then return {'missing'} end
 if FINAL[status] then return {'final', status, status == 'completed' and read_output(id)} end
 if status == 'running' then
   if lease(r[2]) then return {'held'} end
+  -- After an outage the message may be a copy, and its worker be about to renew. The sweep decides.
+  if was_away(tonumber(call('GET', P .. 'swept') or '0')) then return {'held'} end
   -- Its worker is dead and nobody has swept yet. This message becomes the new push.
   if not lose(id, r[7] or '', done) then return {'final', 'failed', false} end
   status = 'pending'

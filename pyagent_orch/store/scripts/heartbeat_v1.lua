@@ -28,13 +28,15 @@ for _, workflow in ipairs(call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now, '
   if status == 'pending' or status == 'running' then cancel_workflow(workflow, 'its deadline passed', done) end
 end
 
--- After an outage of Redis every lease looks old. A sweeper that finds its own
--- lease run out, or a server that has just started, lets everybody renew first.
-local function just_back(last)
-  if now - last <= LEASE_MS / 2 then return false end
-  if old_lease and tonumber(old_lease) < now then return true end
+-- After an outage of Redis every lease looks old, and everybody may renew first: for how
+-- long, ms? A sweeper that finds its own lease run out, or a server that has just started,
+-- is sure. A new worker cannot tell an outage from a fleet that died, and waits half as long.
+local function grace(last)
+  if now - last <= LEASE_MS / 2 then return 0 end
+  if old_lease and tonumber(old_lease) < now then return LEASE_MS end
   local uptime = string.match(call('INFO', 'server'), 'uptime_in_seconds:(%d+)')
-  return tonumber(uptime) * 1000 < LEASE_MS
+  if tonumber(uptime) * 1000 < LEASE_MS then return LEASE_MS end
+  return (was_away(last) and not old_lease) and LEASE_MS / 2 or 0
 end
 
 local function bury(dead)
@@ -113,9 +115,10 @@ end
 
 if call('SET', P .. 'sweeping', worker, 'NX', 'PX', SWEEP_MS) then
   local last = tonumber(call('GETSET', P .. 'swept', now) or '0')
-  if just_back(last) then
+  local more = grace(last)
+  if more > 0 then
     for _, other in ipairs(call('ZRANGE', P .. 'workers', 0, -1)) do
-      call('ZADD', P .. 'workers', now + LEASE_MS, other)
+      call('ZADD', P .. 'workers', 'GT', now + more, other)
     end
   else
     for _, dead in ipairs(call('ZRANGEBYSCORE', P .. 'workers', '-inf', '(' .. now)) do bury(dead) end

@@ -107,6 +107,12 @@ end
 -- Whether a plain Celery canvas starts what follows the task that is now finished.
 local led_on = false
 
+-- Whether nobody has swept for longer than living workers ever leave out: then Redis itself
+-- was away, and a lease that has run out says nothing about its worker.
+local function was_away(last)
+  return last > 0 and now - last > LEASE_MS / 2
+end
+
 -- Everything a task leaves behind when it becomes final. The further arguments are
 -- fields of its record. Returns the workflow that it is part of, or false.
 local function close(id, from, to, ...)
