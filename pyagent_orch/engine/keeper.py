@@ -163,7 +163,10 @@ def _ids_in_hand() -> list[str]:
     """Ids of the messages that this worker has taken and not dealt with."""
     while True:
         try:
-            return list(worker_state.requests)
+            taken = set(worker_state.requests)
+            # After a lost connection Celery forgets what it had taken and not started, though
+            # its pool still starts it: that is held, too.
+            return list(taken | {request.id for request in list(worker_state.active_requests)})
         except RuntimeError:
             # Another thread changed it while it was read; nothing to wait for.
             continue

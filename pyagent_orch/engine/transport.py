@@ -73,6 +73,9 @@ def _damaged_body(body: object, encoding: object) -> str | None:
 class Channel(kombu_redis.Channel):
     """A channel that survives whatever somebody pushes into its queues."""
 
+    do_restore = False
+    """The stock transport pushes a copy of each running task's message when a connection is
+    lost, or pickles it into a file when it cannot. The record knows better what is lost."""
     rejected_key = "rejected"
     """Where what is put aside goes."""
 

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from pyagent_orch.exceptions import OrchestratorConnectionError
 from pyagent_orch.listener.follower import Adopter, Handler, argument_of
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.records import TaskRecord
-from pyagent_orch.store import RedisError, Store
+from pyagent_orch.store import RedisError, Store, is_missing_group
 from pyagent_orch.workflows import WorkflowRecord
 
 logger = logging.getLogger(__name__)
@@ -89,11 +90,22 @@ class DurableHandler:
                         events.acknowledge(self.group, [event.id])
                 told = False
             except (OrchestratorConnectionError, RedisError) as error:
+                if is_missing_group(error):
+                    self._make_group_anew()
+                    continue
                 if not told and not self._stopping.is_set():
                     logger.warning("Durable handler %r waits for Redis: %s", self.group, error)
                 told = True
                 self._stopping.wait(_PAUSE)
         self._client.close()
+
+    def _make_group_anew(self) -> None:
+        """Redis lost the group: it came back without its data, or somebody removed it."""
+        logger.warning("Redis has lost the group of durable handler %r; made anew", self.group)
+        with suppress(OrchestratorConnectionError, RedisError):
+            # What is in the stream now came after the loss.
+            self._store.events.create_group(self.group, whole=True)
+        self._stopping.wait(_PAUSE / 10)
 
     def _handle(self, event: Event) -> bool:
         """Whether the event is dealt with; one whose handler raised is offered again."""

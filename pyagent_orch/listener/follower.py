@@ -18,7 +18,11 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pyagent_orch.agents.loop import background_loop
-from pyagent_orch.exceptions import OrchestratorConnectionError
+from pyagent_orch.exceptions import (
+    OrchestratorConnectionError,
+    TaskNotFoundError,
+    WorkflowNotFoundError,
+)
 from pyagent_orch.listener.starts import starting
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.records import TaskRecord
@@ -196,6 +200,26 @@ class Listener:
         for live, callback in callbacks:
             call_handler(callback, live, f"callback of {noun} {record.id}")
 
+    def give_up(self, noun: str, subject: str) -> bool:
+        """Take it that a record is gone: who waits for it gets an error instead of no answer.
+
+        Returns:
+            False when nobody watches it, or it is only being submitted.
+        """
+        key = (noun, subject)
+        with self._lock:
+            lives = [live for ref in self._live.get(key, ()) if (live := ref())]
+            lives += [live for live, _ in self._callbacks.get(key, ())]
+            waiter = self._waiters.pop(key, None)
+            if waiter is None and (not lives or not all(live.is_live for live in lives)):
+                return False
+            self._live.pop(key, None)
+            self._callbacks.pop(key, None)
+        error = TaskNotFoundError if noun == "task" else WorkflowNotFoundError
+        if waiter is not None and waiter.set_running_or_notify_cancel():
+            waiter.set_exception(error(subject))
+        return True
+
     # --- the thread ---------------------------------------------------------------------
 
     def _follow(self) -> None:
@@ -232,8 +256,16 @@ class Listener:
         """
         with self._lock:
             watched = {*self._live, *self._callbacks, *self._waiters}
-        for (noun, _), record in self._read(watched).items():
+        found = self._read(watched)
+        for (noun, _), record in found.items():
             self.settle(noun, record)
+        gone = [key for key in watched - found.keys() if self.give_up(*key)]
+        if gone:
+            logger.error(
+                "Redis came back without %d tasks or workflows that were waited for, first: %s %s",
+                len(gone),
+                *gone[0],
+            )
         if _order(self._store.events.last_id()) < _order(self._position):
             self._position = "0-0"
 

@@ -16,7 +16,9 @@ from pyagent_orch.exceptions import (
     InvalidTaskError,
     InvalidWorkflowError,
     OrchestratorClosedError,
+    TaskNotFoundError,
     TaskTimeoutError,
+    WorkflowNotFoundError,
 )
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.workflows import Plan, Workflow, WorkflowRecord
@@ -177,6 +179,7 @@ class Home:
             InvalidTaskError: one has not been submitted.
             InvalidWorkflowError: likewise.
             TaskTimeoutError: one is not after `timeout` seconds.
+            NotFoundError: the record of one is gone: expired, or lost with its Redis.
             OrchestratorClosedError: the orchestrator was closed meanwhile.
         """
         for live in lives:
@@ -222,14 +225,19 @@ class Home:
             # Its callback is known since its submit, or has been called.
             listener.track(live, callback=False)
         tasks = [live.id for live in lives if isinstance(live, Task)]
-        for task in self._store.records.get_many(tasks):
+        for task_id, task in zip(tasks, self._store.records.get_many(tasks), strict=True):
             # Also what is not final: the event of its start may be past.
             if task is not None:
                 listener.settle("task", task)
+            else:
+                listener.give_up("task", task_id)
         workflows = [live.id for live in lives if isinstance(live, Workflow)]
-        for workflow in self._store.workflows.get_many(workflows):
+        found = self._store.workflows.get_many(workflows)
+        for workflow_id, workflow in zip(workflows, found, strict=True):
             if workflow is not None:
                 listener.settle("workflow", workflow)
+            else:
+                listener.give_up("workflow", workflow_id)
 
     def _poll(self, lives: Sequence[Live], deadline: float | None) -> None:
         """Wait inside a handler: the thread that would wake us is the one that waits."""
@@ -241,8 +249,10 @@ class Home:
                     if isinstance(live, Task)
                     else self._store.workflows.get_many([live.id])[0]
                 )
-                if record is not None:
-                    live.update(record)  # type: ignore[arg-type] # of the same kind
+                if record is None:
+                    missing = TaskNotFoundError if isinstance(live, Task) else WorkflowNotFoundError
+                    raise missing(live.id)
+                live.update(record)  # type: ignore[arg-type] # of the same kind
                 if _is_final(live):
                     break
                 if deadline is not None and time.monotonic() > deadline:

@@ -5,7 +5,13 @@ The only room that knows redis. Every change of state is one Lua act in
 """
 
 from pyagent_orch.store.acts import ActConstants, MessageTemplate
-from pyagent_orch.store.connection import Address, RedisError, is_outage, parse_address
+from pyagent_orch.store.connection import (
+    Address,
+    RedisError,
+    is_missing_group,
+    is_outage,
+    parse_address,
+)
 from pyagent_orch.store.store import Store
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "MessageTemplate",
     "RedisError",
     "Store",
+    "is_missing_group",
     "is_outage",
     "parse_address",
 ]

@@ -210,6 +210,11 @@ def is_outage(error: BaseException) -> bool:
     )
 
 
+def is_missing_group(error: BaseException) -> bool:
+    """Whether Redis does not know the consumer group that was asked for."""
+    return isinstance(error, redis.exceptions.ResponseError) and str(error).startswith("NOGROUP")
+
+
 @contextmanager
 def named_errors(label: str) -> Iterator[None]:
     """Turn the library's connection errors into ours, which name the place and no secret."""

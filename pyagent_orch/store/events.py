@@ -91,11 +91,18 @@ class EventLog:
 
     # --- consumer groups, for durable handlers -------------------------------------------
 
-    def create_group(self, group: str) -> None:
-        """Make a consumer group that gets every event from now on; no harm if it is there."""
+    def create_group(self, group: str, *, whole: bool = False) -> None:
+        """Make a consumer group; no harm if it is there.
+
+        Args:
+            group: its name.
+            whole: whether it gets all that is in the stream; else every event from now on.
+        """
         try:
             with named_errors(self._label):
-                self._client.xgroup_create(self._keys.events, group, id="$", mkstream=True)
+                self._client.xgroup_create(
+                    self._keys.events, group, id="0" if whole else "$", mkstream=True
+                )
         except redis.exceptions.ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
