@@ -34,11 +34,9 @@ local function queue_index(queue, priority)
   return P .. 'queued:' .. queue .. ':' .. priority
 end
 
--- Put the task's Celery message on its queue. Harmless when a copy is there already.
--- `r`: its name, queue, priority, timeout and input, if the caller has them.
-local known_queues = {}
-local function push(id, r)
-  r = r or call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input')
+-- A task's Celery message, the list it belongs on, the index of what is queued there, and
+-- the queue's entry. `r`: the task's name, queue, priority, timeout and input.
+local function delivery(id, r)
   local priority = tonumber(r[3]) - 1
   -- Ours runs from 1, the transport's from 0; its list of priority 0 has no suffix.
   local list = C .. r[2]
@@ -48,15 +46,19 @@ local function push(id, r)
     -- Celery's soft limit ends the attempt; the hard one is for code that ignores it.
     limits = (tonumber(r[4]) + HARD_LIMIT_GRACE) .. ',' .. tonumber(r[4])
   end
-  call('LPUSH', list, message(
+  local text = message(
     id, cjson.encode(r[1]), cjson.encode(preview(r[5] or '')), tostring(priority),
-    cjson.encode(r[2]), limits, id .. ':' .. now))
-  local index = queue_index(r[2], r[3])
+    cjson.encode(r[2]), limits, id .. ':' .. now)
+  return text, list, queue_index(r[2], r[3]), r[2] .. ':' .. r[3]
+end
+
+-- Put the task's Celery message on its queue. Harmless when a copy is there already.
+local function push(id)
+  local text, list, index, entry = delivery(id,
+    call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input'))
+  call('LPUSH', list, text)
   call('ZADD', index, now, id)
-  if not known_queues[index] then
-    known_queues[index] = true
-    call('SADD', P .. 'queues', r[2] .. ':' .. r[3])
-  end
+  call('SADD', P .. 'queues', entry)
 end
 
 local function unqueue(id, queue, priority)
@@ -68,9 +70,9 @@ local function schedule_push(id, due)
 end
 
 -- An agent lives as long as a task that is not final uses it, and then as long as a record.
-local function hold_agent(hash)
+local function hold_agent(hash, times)
   local key = P .. 'agent:' .. hash
-  if call('HINCRBY', key, 'active', 1) == 1 then call('PERSIST', key) end
+  if call('HINCRBY', key, 'active', times or 1) == (times or 1) then call('PERSIST', key) end
 end
 
 local function drop_agent(hash)

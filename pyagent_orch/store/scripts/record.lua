@@ -20,38 +20,38 @@ local function take_agents()
   return agents
 end
 
--- Look before the first write, so that an act is all or nothing: the first agent
--- that is neither in the store nor along, or nil. Leaves `at` where it was.
+-- Maps an agent to the number of its tasks among the arguments.
+local uses = {}
+
+-- Look before the first write, so that an act is all or nothing: an agent that is
+-- neither in the store nor along, or nil. Leaves `at` where it was.
 local function unknown_agent(agents)
-  local first, unknown, seen = at, nil, {}
+  local first = at
   for _ = 1, tonumber(take()) do
     at = at + 4
     local last = at + tonumber(ARGV[at])
     for i = at + 1, last, 2 do
-      local hash = ARGV[i] == 'agent' and ARGV[i + 1]
-      if hash and not agents[hash] and not seen[hash] then
-        seen[hash] = true
-        if call('HEXISTS', P .. 'agent:' .. hash, 'json') == 0 then unknown = hash end
-      end
+      if ARGV[i] == 'agent' then uses[ARGV[i + 1]] = (uses[ARGV[i + 1]] or 0) + 1 end
     end
     at = last + 1
   end
   at = first
-  return unknown
+  for hash in pairs(uses) do
+    if not agents[hash] and call('HEXISTS', P .. 'agent:' .. hash, 'json') == 0 then return hash end
+  end
 end
 
 local function keep_agents(agents)
   for hash, json in pairs(agents) do
-    local key = P .. 'agent:' .. hash
-    call('HSETNX', key, 'json', json)
-    -- An agent whose tasks all existed already must not stay for ever.
-    if tonumber(call('HGET', key, 'active') or 0) <= 0 then call('PEXPIRE', key, RECORD_TTL) end
+    call('HSETNX', P .. 'agent:' .. hash, 'json', json)
+    if not uses[hash] then call('PEXPIRE', P .. 'agent:' .. hash, RECORD_TTL) end
   end
+  for hash, times in pairs(uses) do hold_agent(hash, times) end
 end
 
--- Read and write one task. Returns its id, its delay, the id of its event and what `push`
--- takes; or, when it exists, nil and the id of the task that has its key or id ('' when
--- that is another one).
+-- Read and write one task; its agent is held already. Returns its id, its delay, the id of
+-- its event and what `delivery` takes; or, when it exists, nil and the id of the task that
+-- has its key or id ('' when that is another one).
 local function record(workflow)
   local id, delay, unique, output = take(), tonumber(take()), take(), take()
   local size = tonumber(take())
@@ -62,15 +62,18 @@ local function record(workflow)
 
   local key = P .. 'task:' .. id
   local same = unique ~= '' and call('GET', P .. 'key:' .. unique)
-  if same and call('EXISTS', P .. 'task:' .. same) == 1 then return nil, same end
+  if same and call('EXISTS', P .. 'task:' .. same) == 1 then
+    drop_agent(agent)
+    return nil, same
+  end
   if call('EXISTS', key) == 1 then
+    drop_agent(agent)
     -- A repeat of this very submit (its answer was lost on the way) is no error.
     local old = call('HMGET', key, 'agent', 'input')
     return nil, (old[1] == agent and (old[2] or '') == input) and id or ''
   end
   local status = output ~= '' and 'completed' or (fields.skip and 'skipped' or 'pending')
   call('HSET', key, 'status', status, 'created', now, unpack(ARGV, first, at - 1))
-  hold_agent(agent)
   if unique ~= '' then
     call('HSET', key, 'key', unique)
     call('SET', P .. 'key:' .. unique, id)
