@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from pyagent_orch.cli.escape import escape
+from pyagent_orch.escape import escape
 
 
 class _Escaping(logging.Formatter):

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pyagent_orch.cli.escape import one_line
 from pyagent_orch.cli.show import console, note
 from pyagent_orch.cli.times import duration
+from pyagent_orch.escape import one_line
 from pyagent_orch.exceptions import TaskTimeoutError
 from pyagent_orch.states import TaskStatus
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from pyagent_orch.cli.escape import cut, escape, one_line, width
+from pyagent_orch.escape import cut, escape, one_line, width
 from pyagent_orch.models.values import JSONValue
 
 if TYPE_CHECKING:

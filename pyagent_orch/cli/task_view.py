@@ -9,7 +9,6 @@ import json
 from datetime import datetime
 from textwrap import indent
 
-from pyagent_orch.cli.escape import escape
 from pyagent_orch.cli.show import (
     PREVIEW,
     STATUS_STYLES,
@@ -20,6 +19,7 @@ from pyagent_orch.cli.show import (
     readable,
 )
 from pyagent_orch.cli.times import age, duration, moment
+from pyagent_orch.escape import escape
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.models.values import JSONValue
 from pyagent_orch.states import TaskStatus

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pyagent_orch.cli.escape import one_line
 from pyagent_orch.cli.show import PREVIEW, preview
 from pyagent_orch.cli.task_view import as_document
 from pyagent_orch.cli.times import duration
+from pyagent_orch.escape import one_line
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent_orch.cli.escape import cut, escape, one_line, width
+from pyagent_orch.escape import cut, escape, one_line, width
 from pyagent_orch.cli.show import Column, console, preview, print_table
 from pyagent_orch.cli.times import age, duration, moment, parse_duration
 

@@ -1,6 +1,6 @@
 """Making text of strangers harmless for a terminal: escaping, widths, cutting.
 
-Command line, pure, standard library only. Names, outputs and errors come from
+Ground layer, pure, standard library only. Names, outputs and errors come from
 models and from whoever may submit; an escape sequence in one of them could
 rewrite what is on the screen or answer in the user's name.
 """
