@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         JobNotFoundError,
         ModelError,
         ModelRequestError,
+        NoPlanError,
         NotFoundError,
         OrchestratorClosedError,
         OrchestratorConnectionError,
@@ -57,7 +58,19 @@ if TYPE_CHECKING:
     from pyagent_orch.models.retry import RetryPolicy
     from pyagent_orch.models.tasks import Task
     from pyagent_orch.models.usage import Usage
-    from pyagent_orch.orchestrator import Orchestrator
+    from pyagent_orch.orchestrator import AgentPatterns, Orchestrator, default_orchestrator
+    from pyagent_orch.patterns import (
+        Ballot,
+        ChainOfThought,
+        ChainOfThoughtResult,
+        Consensus,
+        ConsensusResult,
+        Debate,
+        DebateResult,
+        Limits,
+        Supervisor,
+        SupervisorResult,
+    )
     from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
     from pyagent_orch.workflows import Workflow
     from pyagent_orch.workflows.document import load_workflow
@@ -69,6 +82,7 @@ _HOMES = {
     "exceptions": (
         "JobNotFoundError",
         "ModelRequestError",
+        "NoPlanError",
         "NotFoundError",
         "ScheduleError",
         "TaskOutcomeError",
@@ -106,7 +120,19 @@ _HOMES = {
     "models.retry": ("RetryPolicy",),
     "models.tasks": ("Task",),
     "models.usage": ("Usage",),
-    "orchestrator": ("Orchestrator",),
+    "orchestrator": ("AgentPatterns", "Orchestrator", "default_orchestrator"),
+    "patterns": (
+        "Ballot",
+        "ChainOfThought",
+        "ChainOfThoughtResult",
+        "Consensus",
+        "ConsensusResult",
+        "Debate",
+        "DebateResult",
+        "Limits",
+        "Supervisor",
+        "SupervisorResult",
+    ),
     "workflows": ("Workflow",),
     "workflows.document": ("load_workflow",),
     "states": ("ExecutionPattern", "TaskStatus", "WorkflowStatus"),
@@ -118,8 +144,16 @@ __all__ = [
     "AgentError",
     "AgentNotFoundError",
     "AgentNotPortableError",
+    "AgentPatterns",
+    "Ballot",
+    "ChainOfThought",
+    "ChainOfThoughtResult",
     "ConfigurationError",
+    "Consensus",
+    "ConsensusResult",
     "CycleError",
+    "Debate",
+    "DebateResult",
     "DuplicateTaskError",
     "EmbeddedServerError",
     "Event",
@@ -129,8 +163,10 @@ __all__ = [
     "InvalidTaskError",
     "InvalidWorkflowError",
     "JobNotFoundError",
+    "Limits",
     "ModelError",
     "ModelRequestError",
+    "NoPlanError",
     "NotFoundError",
     "Orchestrator",
     "OrchestratorClosedError",
@@ -141,6 +177,8 @@ __all__ = [
     "ScheduleError",
     "Settings",
     "SubmitError",
+    "Supervisor",
+    "SupervisorResult",
     "Task",
     "TaskCancelledError",
     "TaskExistsError",
@@ -162,6 +200,7 @@ __all__ = [
     "agent",
     "create_app",
     "current_run",
+    "default_orchestrator",
     "load_workflow",
     "register_agent",
     "register_tool",

@@ -373,6 +373,24 @@ class AgentError(PyAgentOrchError):
         return f"Agent {self.agent!r}: {self.problem}"
 
 
+class NoPlanError(AgentError):
+    """A supervisor gave no plan that can be carried out.
+
+    Args:
+        agent: the supervisor's name.
+        tries: how often it was asked.
+        problem: what was wrong with the last plan.
+    """
+
+    def __init__(self, agent: str, tries: int, problem: str) -> None:
+        super().__init__(agent, problem)
+        self.args = (agent, tries, problem)
+        self.tries = tries
+
+    def __str__(self) -> str:
+        return f"{self.agent!r} gave no usable plan in {self.tries} tries; the last: {self.problem}"
+
+
 class ModelError(AgentError):
     """A model call failed in a way that another attempt may mend."""
 

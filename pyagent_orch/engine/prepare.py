@@ -25,7 +25,7 @@ from pyagent_orch.models.tasks import Task
 from pyagent_orch.models.values import to_json
 from pyagent_orch.store import Store
 from pyagent_orch.store.newtasks import NewTask
-from pyagent_orch.workflows import Flow
+from pyagent_orch.workflows import Flow, as_flow
 
 FLEET_AGENTS_SECONDS = 10.0
 """How long the names that the fleet's workers know are believed."""
@@ -56,6 +56,12 @@ class Preparer:
             InvalidTaskError: its agent or its input cannot be sent.
             AgentNotFoundError: no worker knows its agent's name.
         """
+        if isinstance(as_flow(task.agent), Flow):
+            raise InvalidTaskError(
+                task.name,
+                "a pattern adds tasks to its workflow, so it needs one: "
+                "submit_workflow(Workflow(tasks=[task]))",
+            )
         given = compile_input(
             task.name, task.input, {}, resolve_path=lambda f: self.path_for(task.name, f)
         )
@@ -86,11 +92,14 @@ class Preparer:
 
     def agent(self, task: str, agent: object) -> str:
         """The content hash of an agent, whose JSON is kept for the store."""
-        wire = self._flow_wire(task, agent) if isinstance(agent, Flow) else self._wire(task, agent)
+        wire = self._wire(task, agent)
         self.agents[wire.hash] = wire.json
         return wire.hash
 
     def _wire(self, task: str, agent: object) -> AgentWire:
+        agent = as_flow(agent)
+        if isinstance(agent, Flow):
+            return self._flow_wire(task, agent)
         try:
             wire = celery_wire(agent) or to_wire(agent, local=self._local)
         except InvalidTaskError as error:

@@ -19,7 +19,9 @@ from pyagent_orch.engine.prepare import LOCAL_FUNCTION
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.exceptions import AgentError, TaskTimeoutError
 from pyagent_orch.inputs import evaluate_condition, references_of, render_input
+from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue, to_json
+from pyagent_orch.patterns import Pattern as _Pattern  # noqa: F401 - its steps are here by this
 from pyagent_orch.states import TaskStatus
 from pyagent_orch.store.newtasks import NewTask
 from pyagent_orch.store.runs import Claim, Expansion
@@ -67,8 +69,12 @@ class Work:
         for task_id, (status, text) in self.claim.inputs.items():
             value = json.loads(text) if text else None
             name = self.names.get(task_id, task_id)
+            usage = self.claim.usages.get(task_id)
             found[task_id if name in found else name] = Outcome(
-                self._aliases.get(task_id, task_id), TaskStatus(status), value
+                self._aliases.get(task_id, task_id),
+                TaskStatus(status),
+                value,
+                Usage.model_validate_json(usage) if usage else None,
             )
         return found
 
@@ -163,6 +169,8 @@ class Work:
             kept["input"] if kept else self.input,
             kept["state"] if kept else None,
             self.outcomes,
+            self.claim.elapsed_ms / 1000,
+            self.claim.fields["workflow"] or "",
         )
         answer = run_flow(flow["flow"], call)
         if isinstance(answer, Done):
@@ -177,9 +185,11 @@ class Work:
         agents: dict[str, str] = {}
         tasks = [self._turn(flow, answer, turn, ids, agents) for turn in answer.turns]
         state = {"step": step + 1, "input": call.input, "state": answer.state}
-        deps = {task_id: name for name, task_id in ids.items()}
+        given = {name: task_id for task_id, name in self.names.items()}
+        deps = {given[name]: name for name in answer.keep}
+        deps |= {task_id: name for name, task_id in ids.items()}
         return Expansion(
-            tasks, agents, to_json(state), answer.need, to_json(deps), answer.cancel_rest
+            tasks, agents, to_json(state), answer.need, to_json(deps), _rest(answer), answer.wake
         )
 
     def _turn(
@@ -205,6 +215,9 @@ class Work:
             "n": len(turn.after),
             "parent": self.claim.id,
         }
+        if answer.need:
+            # The flow goes on without it, so that its failure is not the workflow's.
+            fields["soft"] = "1"
         if turn.after:
             fields["deps"] = to_json({ids[name]: name for name in turn.after})
         for inherited in ("timeout", "retry"):
@@ -213,6 +226,13 @@ class Work:
         if turn.metadata:
             fields["metadata"] = to_json(turn.metadata)
         return NewTask(ids[turn.name], fields)
+
+
+def _rest(answer: Expand) -> str:
+    """When the turns that are not needed any more are cancelled; see joins.lua."""
+    if answer.wake is not None or answer.need.startswith("settled:"):
+        return "end"
+    return "1" if answer.cancel_rest else ""
 
 
 @lru_cache(maxsize=256)

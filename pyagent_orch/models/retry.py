@@ -7,7 +7,13 @@ import random
 from pydantic import BaseModel, ConfigDict, Field
 
 NEVER_RETRIED = frozenset(
-    {"ModelRequestError", "AgentNotFoundError", "AgentNotPortableError", "InputError"}
+    {
+        "ModelRequestError",
+        "AgentNotFoundError",
+        "AgentNotPortableError",
+        "InputError",
+        "NoPlanError",
+    }
 )
 """Errors that another attempt cannot mend, whatever the policy says."""
 

@@ -91,6 +91,11 @@ class Orchestrator(DeadLetters):
         """Whether it runs a server and a worker of its own."""
         return self._connection.is_embedded
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close()` was called."""
+        return self._connection.closed
+
     def start(self) -> Orchestrator:
         """Open the connection (and, embedded, server and worker) now instead of on first use.
 

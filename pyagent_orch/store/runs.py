@@ -27,6 +27,10 @@ class Claim:
     """`CLAIM_FIELDS` of the record."""
     inputs: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     """Maps the id of each task it depends on to its state and its output (or error) as JSON."""
+    usages: Mapping[str, str] = field(default_factory=dict)
+    """Maps the ids of those whose models were paid to what they cost, JSON."""
+    elapsed_ms: int = 0
+    """How long ago the task first started."""
 
 
 class Refusal(StrEnum):
@@ -77,8 +81,11 @@ class Expansion:
     """As in a record: empty, a number, or `settled`."""
     deps: str
     """Maps the ids it waits for to their names, JSON."""
-    cancel_rest: bool = False
-    """With a number: whether those that are not needed any more are cancelled."""
+    cancel_rest: str = ""
+    """`1`: those that are not needed any more are cancelled when the number is reached;
+    `end`: when the task is done; empty: never."""
+    wake: float | None = None
+    """Seconds after which it runs again even so; None: not before what it waits for."""
 
 
 class Runs:
@@ -93,8 +100,10 @@ class Runs:
         if reply[0] == "run":
             fields = dict(zip(CLAIM_FIELDS, reply[2], strict=True))
             found = reply[4]
-            inputs = {found[i]: (found[i + 1], found[i + 2]) for i in range(0, len(found), 3)}
-            return Claim(task_id, str(reply[1]), reply[3] or "", fields, inputs)
+            inputs = {found[i]: (found[i + 1], found[i + 2]) for i in range(0, len(found), 4)}
+            usages = {found[i]: found[i + 3] for i in range(0, len(found), 4) if found[i + 3]}
+            elapsed = int(reply[5])
+            return Claim(task_id, str(reply[1]), reply[3] or "", fields, inputs, usages, elapsed)
         return Refused(Refusal(reply[0]), *(part or None for part in reply[1:]))
 
     def finish(
@@ -173,8 +182,9 @@ class Runs:
         """
         ids = [task.id for task in expansion.tasks]
         args = new_tasks(expansion.agents, expansion.tasks)
-        args += (claim.id, claim.run, lease_id, expansion.state, len(ids), expansion.need)
-        args += ("1" if expansion.cancel_rest else "", expansion.deps, " ".join(ids))
+        args += (claim.id, claim.run, lease_id, expansion.state, expansion.need)
+        wake = "" if expansion.wake is None else int(expansion.wake * 1000)
+        args += (expansion.cancel_rest, expansion.deps, " ".join(ids), wake)
         reply = self._acts.run("expand_v1", args)
         if reply[0] == "agent":
             raise UnknownAgentHashError(reply[1])

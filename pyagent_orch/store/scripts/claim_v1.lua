@@ -2,13 +2,14 @@
 --
 -- ARGV: id, worker's lease id, worker's name, now in ISO 8601.
 -- Returns {'run', run, the values of FIELDS, agent JSON, id, status and output or error
---       of each task it depends on} or, refused, {'missing'}, {'held'}, {'early'} or
+--       and usage or '' of each task it depends on, ms since it first started} or, refused,
+--       {'missing'}, {'held'}, {'early'} or
 --       {'final', status, output or false}.
 
 local id, worker, name, done = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key = P .. 'task:' .. id
 local r = call('HMGET', key, 'status', 'owner', 'queue', 'priority', 'agent', 'name', 'worker', 'workflow', 'ready', 'deps',
-  'run', 'attempts', 'started', unpack(FIELDS))
+  'run', 'attempts', 'started', 'wake', unpack(FIELDS))
 local status = r[1]
 if not status then return {'missing'} end
 if FINAL[status] then return {'final', status, status == 'completed' and read_output(id)} end
@@ -22,7 +23,7 @@ if status == 'running' then
 end
 -- Not before its delay is over, and not before all it depends on is recorded.
 if call('ZSCORE', P .. 'delayed', id) then return {'early'} end
-if r[8] and not r[9] then return {'early'} end
+if r[8] and not r[9] and not (r[14] and tonumber(r[14]) <= now) then return {'early'} end
 
 local run, attempt = (r[11] or 0) + 1, (r[12] or 0) + 1
 call('HSET', key, 'status', 'running', 'owner', worker, 'worker', name, 'run', run, 'attempts', attempt,
@@ -44,8 +45,9 @@ if r[10] then
     inputs[#inputs + 1] = state
     inputs[#inputs + 1] = state == 'completed' and read_output(dependency)
       or call('HGET', P .. 'task:' .. dependency, 'error')
+    inputs[#inputs + 1] = call('HGET', P .. 'task:' .. dependency, 'usage') or ''
   end
 end
 local fields = {}
-for i, field in ipairs(FIELDS) do fields[i] = field == 'attempts' and tostring(attempt) or r[13 + i] end
-return {'run', run, fields, call('HGET', P .. 'agent:' .. r[5], 'json'), inputs}
+for i, field in ipairs(FIELDS) do fields[i] = field == 'attempts' and tostring(attempt) or r[14 + i] end
+return {'run', run, fields, call('HGET', P .. 'agent:' .. r[5], 'json'), inputs, now - (r[13] or now)}

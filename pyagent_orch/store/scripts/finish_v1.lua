@@ -6,7 +6,7 @@
 
 local id, run, worker, output, usage, done = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local key = P .. 'task:' .. id
-local r = call('HMGET', key, 'status', 'owner', 'run', 'name', 'attempts', 'worker', 'error')
+local r = call('HMGET', key, 'status', 'owner', 'run', 'name', 'attempts', 'worker', 'error', 'cancel_rest')
 local status = r[1]
 -- What its owner runs, `close` takes away.
 if status ~= 'running' or r[2] ~= worker then call('SREM', P .. 'running:' .. worker, id) end
@@ -28,5 +28,6 @@ end
 if r[7] then call('HDEL', key, 'error') end
 write_result(id, 'SUCCESS', done, output, 'null', workflow)
 event('task.completed', id, 'name', r[4], 'attempt', r[5] or '0', 'worker', r[6] or '')
+if r[8] == 'end' then cancel_rest(id) end
 if workflow then spread(id, 'ok') end
 return {'ok'}

@@ -3,8 +3,12 @@
 -- The plan of a workflow lies in the records of its tasks:
 --   next    ids of the tasks that depend on this one     rescue  ids that run only if it fails
 --   after   ids that only come later (SEQUENTIAL)        n       how many it depends on
---   need    '' all of them, a number of them, or 'settled': all are final, and one completed
+--   need    '' all of them, a number of them, or 'settled': all are final, and one completed;
+--           or 'settled:3': so many of them are final
 --   ok, bad, out   how many of them completed, did not, or were on a branch not taken
+--   cancel_rest    '1': with a number reached, cancel the rest; 'end': when it is done
+--   wake    when it runs even if what it waits for is not final; ms since the epoch
+--   soft    a flow goes on without it: its failure is not the workflow's
 --   blocked        how many tasks it only comes after are not final
 -- A dependency counts once, when it becomes final, which happens once: so a
 -- join is exact, whatever is delivered twice.
@@ -89,7 +93,7 @@ end
 local function weigh(id, cause)
   local key = P .. 'task:' .. id
   local r = call('HMGET', key, 'status', 'ready', 'n', 'need', 'ok', 'bad', 'out', 'blocked',
-    'delay', 'workflow', 'cancel_rest', 'expanded')
+    'delay', 'workflow', 'cancel_rest', 'expanded', 'wake')
   if r[1] ~= 'pending' or r[2] then return end
   local n, need = tonumber(r[3] or '0'), r[4] or ''
   local ok, bad, out = tonumber(r[5] or '0'), tonumber(r[6] or '0'), tonumber(r[7] or '0')
@@ -98,6 +102,8 @@ local function weigh(id, cause)
     -- Whoever started has to come to an end with what there is; who has not needs something.
     can = ok + bad + out == n and (ok > 0 or n == 0 or r[12])
     never = not can and ok + bad + out == n
+  elseif string.find(need, 'settled:', 1, true) == 1 then
+    can = ok + bad + out >= math.min(n, tonumber(string.sub(need, 9)))
   elseif need ~= '' then
     can = ok >= tonumber(need)
     never = not can and n - bad - out < tonumber(need)
@@ -118,8 +124,11 @@ local function weigh(id, cause)
   elseif never then
     skip(id, 'pending', bad > 0 and 'bad' or 'out', cause)
   elseif can and tonumber(r[8] or '0') <= 0 then
-    start(id, r[9], r[10] and call('HGET', workflow_key(r[10]), 'external'))
-    if r[11] then cancel_rest(id) end
+    if r[13] then call('ZREM', P .. 'delayed', id) end
+    -- A flow that goes on has had its delay.
+    local delay = not (r[12] and r[12] ~= '') and r[9]
+    start(id, delay, r[10] and call('HGET', workflow_key(r[10]), 'external'))
+    if r[11] and r[11] ~= 'end' then cancel_rest(id) end
   end
 end
 
@@ -152,22 +161,30 @@ local function cause_of(id, name, status, error_json)
   return cause
 end
 
+-- A flow that has gone on may wait for others by now.
+local function waits_for(follower, id)
+  local r = call('HMGET', P .. 'task:' .. follower, 'expanded', 'deps')
+  return not r[1] or r[1] == '' or string.find(r[2] or '', '"' .. id .. '"', 1, true)
+end
+
 local function spread_one(id, kind)
-  local r = call('HMGET', P .. 'task:' .. id, 'next', 'rescue', 'after', 'workflow', 'name', 'status', 'error')
+  local r = call('HMGET', P .. 'task:' .. id, 'next', 'rescue', 'after', 'workflow', 'name', 'status', 'error', 'soft')
   if not r[4] then return end
   local cause = ''
   if kind == 'bad' then
     cause = cause_of(id, r[5], r[6], r[7])
     -- The first failure is what the workflow failed of.
-    if r[6] ~= 'skipped' then call('HSETNX', workflow_key(r[4]), 'cause', cause) end
+    if r[6] ~= 'skipped' and not r[8] then call('HSETNX', workflow_key(r[4]), 'cause', cause) end
   elseif kind == 'out' then
     cause = r[6] == 'skipped' and 'its branch was not taken' or ((r[5] or id) .. ' was not needed')
   end
   call('HINCRBY', workflow_key(r[4]), 'open', -1)
   touched[r[4]] = true
   for follower in ids_of(r[1]) do
-    call('HINCRBY', P .. 'task:' .. follower, kind, 1)
-    weigh(follower, cause)
+    if waits_for(follower, id) then
+      call('HINCRBY', P .. 'task:' .. follower, kind, 1)
+      weigh(follower, cause)
+    end
   end
   for follower in ids_of(r[2]) do
     -- The other way round: it runs because this one failed.

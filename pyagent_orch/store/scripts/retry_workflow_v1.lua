@@ -28,8 +28,10 @@ if #ARGV == 1 then
   if w[1] == 'completed' or w[1] == 'pending' then return {'refused', w[1]} end
   for _, id in ipairs(all) do
     -- `out`: a branch that was not taken, or what was not needed any more, stays so.
-    local r = call('HMGET', P .. 'task:' .. id, 'status', 'skip')
-    if r[1] == 'failed' or (r[2] ~= 'out' and (r[1] == 'cancelled' or r[1] == 'skipped')) then take_up(id) end
+    local r = call('HMGET', P .. 'task:' .. id, 'status', 'skip', 'soft')
+    -- `soft`: its flow takes it up, if that is to go on.
+    local ended = r[1] == 'failed' or (r[2] ~= 'out' and (r[1] == 'cancelled' or r[1] == 'skipped'))
+    if ended and not r[3] then take_up(id) end
   end
 end
 -- What was skipped because of them is decided anew.
@@ -62,8 +64,8 @@ end
 -- What stays failed or cancelled still decides how the workflow ends.
 local cause, since, cancelled = nil, math.huge, false
 for _, id in ipairs(#ARGV > 1 and all or {}) do
-  local r = call('HMGET', P .. 'task:' .. id, 'status', 'skip', 'finished', 'name', 'error')
-  if not again[id] and (r[1] == 'failed' or (r[1] == 'cancelled' and r[2] ~= 'out')) then
+  local r = call('HMGET', P .. 'task:' .. id, 'status', 'skip', 'finished', 'name', 'error', 'soft')
+  if not again[id] and not r[6] and (r[1] == 'failed' or (r[1] == 'cancelled' and r[2] ~= 'out')) then
     if tonumber(r[3]) < since then cause, since = cause_of(id, r[4], r[1], r[5]), tonumber(r[3]) end
     cancelled = cancelled or r[1] == 'cancelled'
   end

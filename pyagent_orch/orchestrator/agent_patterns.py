@@ -1,0 +1,255 @@
+"""`AgentPatterns`: the patterns as calls that submit, wait and give the result."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+
+from typing_extensions import Unpack
+
+from pyagent_orch.models.checks import DEFAULT_PRIORITY
+from pyagent_orch.models.tasks import Task
+from pyagent_orch.orchestrator.facade import Orchestrator
+from pyagent_orch.patterns import (
+    ChainOfThought,
+    ChainOfThoughtResult,
+    Consensus,
+    ConsensusResult,
+    Debate,
+    DebateResult,
+    Pattern,
+    PatternResult,
+    Supervisor,
+    SupervisorResult,
+)
+from pyagent_orch.workflows import Workflow
+
+if TYPE_CHECKING:
+    from pyagent_orch.models.retry import RetryPolicy
+    from pyagent_orch.models.values import JSONValue
+    from pyagent_orch.patterns import Limits
+
+R = TypeVar("R", bound=PatternResult)
+
+ATTEMPTS = 3
+"""How often each turn is tried where nothing else is said."""
+
+
+class RunOptions(TypedDict, total=False):
+    """What every pattern takes besides its own arguments."""
+
+    orchestrator: Orchestrator | None
+    """Where it runs; by default one that the process shares."""
+    limits: Limits | Mapping[str, Any] | None
+    """Turns, tokens, requests, seconds; a reached limit ends the run with what there is."""
+    retry: RetryPolicy | int | None
+    """Of each turn: a policy or the number of attempts, 3 when not given."""
+    timeout: float | None
+    """Seconds that one attempt of a turn may take."""
+    priority: int
+    """1 (highest) to 10."""
+    queue: str | None
+    """The Celery queue of the turns."""
+    id: str | None
+    """The workflow's id. That of a run which is recorded already waits for that run."""
+    name: str | None
+    """The workflow's name, for people."""
+    metadata: Mapping[str, JSONValue] | None
+    """JSON that stays with the workflow."""
+
+
+_shared: Orchestrator | None = None
+_sharing = threading.Lock()
+
+
+def default_orchestrator() -> Orchestrator:
+    """The orchestrator that the process shares; made on first use, and anew after its close."""
+    global _shared  # noqa: PLW0603 - one for the process
+    with _sharing:
+        if _shared is None or _shared.is_closed:
+            _shared = Orchestrator()
+        return _shared
+
+
+class AgentPatterns:
+    """Several agents that work together, each call of an agent a recorded task.
+
+    Every pattern runs as one workflow: a crash re-asks nobody, and it can be watched,
+    cancelled and retried by `result.workflow_id`. See `RunOptions` for what all take
+    besides. They raise `WorkflowFailedError` when a turn failed for good and
+    `WorkflowCancelledError` when the run was cancelled.
+    """
+
+    @staticmethod
+    def supervisor(
+        task: JSONValue,
+        agents: Sequence[object],
+        supervisor_instructions: str = "",
+        *,
+        supervisor: object = None,
+        max_rounds: int = 2,
+        **options: Unpack[RunOptions],
+    ) -> SupervisorResult:
+        """Have a task planned, worked on and reviewed; see `Supervisor`."""
+        pattern = Supervisor(
+            agents=agents, supervisor_instructions=supervisor_instructions, supervisor=supervisor,
+            max_rounds=max_rounds, limits=options.get("limits"),
+        )  # fmt: skip
+        return _read(pattern, _run(pattern, task, options), SupervisorResult)
+
+    @staticmethod
+    def consensus(
+        task: JSONValue,
+        agents: Sequence[object],
+        threshold: float = 0.5,
+        *,
+        weights: Sequence[float] | Mapping[str, float] | None = None,
+        ties: Literal["approve", "reject"] = "reject",
+        quorum: float | None = None,
+        rounds: int = 1,
+        early_stop: bool = True,
+        **options: Unpack[RunOptions],
+    ) -> ConsensusResult:
+        """Have a question voted on; see `Consensus`."""
+        pattern = Consensus(
+            agents=agents, threshold=threshold, weights=weights, ties=ties, quorum=quorum,
+            rounds=rounds, early_stop=early_stop, limits=options.get("limits"),
+        )  # fmt: skip
+        return _read(pattern, _run(pattern, task, options), ConsensusResult)
+
+    @staticmethod
+    def debate(
+        topic: JSONValue,
+        pro_agent: object,
+        con_agent: object,
+        judge: object,
+        rounds: int = 3,
+        *,
+        sure_at: float | None = None,
+        **options: Unpack[RunOptions],
+    ) -> DebateResult:
+        """Have a topic argued for and against, and judged; see `Debate`."""
+        pattern = Debate(
+            pro_agent=pro_agent, con_agent=con_agent, judge=judge, rounds=rounds, sure_at=sure_at,
+            limits=options.get("limits"),
+        )  # fmt: skip
+        return _read(pattern, _run(pattern, topic, options), DebateResult)
+
+    @staticmethod
+    def chain_of_thought(
+        problem: JSONValue,
+        reasoner: object,
+        steps: Sequence[str],
+        **options: Unpack[RunOptions],
+    ) -> ChainOfThoughtResult:
+        """Have a problem thought through in steps; see `ChainOfThought`."""
+        pattern = ChainOfThought(reasoner=reasoner, steps=steps, limits=options.get("limits"))
+        return _read(pattern, _run(pattern, problem, options), ChainOfThoughtResult)
+
+    # --- the same, to await ---------------------------------------------------------------
+
+    @staticmethod
+    async def asupervisor(
+        task: JSONValue,
+        agents: Sequence[object],
+        supervisor_instructions: str = "",
+        *,
+        supervisor: object = None,
+        max_rounds: int = 2,
+        **options: Unpack[RunOptions],
+    ) -> SupervisorResult:
+        """`supervisor`, without blocking the event loop."""
+        pattern = Supervisor(
+            agents=agents, supervisor_instructions=supervisor_instructions, supervisor=supervisor,
+            max_rounds=max_rounds, limits=options.get("limits"),
+        )  # fmt: skip
+        return _read(pattern, await _arun(pattern, task, options), SupervisorResult)
+
+    @staticmethod
+    async def aconsensus(
+        task: JSONValue,
+        agents: Sequence[object],
+        threshold: float = 0.5,
+        *,
+        weights: Sequence[float] | Mapping[str, float] | None = None,
+        ties: Literal["approve", "reject"] = "reject",
+        quorum: float | None = None,
+        rounds: int = 1,
+        early_stop: bool = True,
+        **options: Unpack[RunOptions],
+    ) -> ConsensusResult:
+        """`consensus`, without blocking the event loop."""
+        pattern = Consensus(
+            agents=agents, threshold=threshold, weights=weights, ties=ties, quorum=quorum,
+            rounds=rounds, early_stop=early_stop, limits=options.get("limits"),
+        )  # fmt: skip
+        return _read(pattern, await _arun(pattern, task, options), ConsensusResult)
+
+    @staticmethod
+    async def adebate(
+        topic: JSONValue,
+        pro_agent: object,
+        con_agent: object,
+        judge: object,
+        rounds: int = 3,
+        *,
+        sure_at: float | None = None,
+        **options: Unpack[RunOptions],
+    ) -> DebateResult:
+        """`debate`, without blocking the event loop."""
+        pattern = Debate(
+            pro_agent=pro_agent, con_agent=con_agent, judge=judge, rounds=rounds, sure_at=sure_at,
+            limits=options.get("limits"),
+        )  # fmt: skip
+        return _read(pattern, await _arun(pattern, topic, options), DebateResult)
+
+    @staticmethod
+    async def achain_of_thought(
+        problem: JSONValue,
+        reasoner: object,
+        steps: Sequence[str],
+        **options: Unpack[RunOptions],
+    ) -> ChainOfThoughtResult:
+        """`chain_of_thought`, without blocking the event loop."""
+        pattern = ChainOfThought(reasoner=reasoner, steps=steps, limits=options.get("limits"))
+        return _read(pattern, await _arun(pattern, problem, options), ChainOfThoughtResult)
+
+
+def workflow_of(pattern: Pattern, question: object, options: RunOptions) -> Workflow:
+    """A workflow whose one task is a pattern."""
+    task = Task(
+        pattern,
+        question,
+        name=pattern.name,
+        retry=options.get("retry", ATTEMPTS),
+        timeout=options.get("timeout"),
+        priority=options.get("priority", DEFAULT_PRIORITY),
+        queue=options.get("queue"),
+    )
+    return Workflow(
+        options.get("name") or pattern.name,
+        [task],
+        id=options.get("id"),
+        metadata=options.get("metadata"),
+    )
+
+
+def _submit(pattern: Pattern, question: object, options: RunOptions) -> Workflow:
+    orchestrator = options.get("orchestrator") or default_orchestrator()
+    return orchestrator.submit_workflow(workflow_of(pattern, question, options))
+
+
+def _run(pattern: Pattern, question: object, options: RunOptions) -> Any:
+    return _submit(pattern, question, options).result()
+
+
+async def _arun(pattern: Pattern, question: object, options: RunOptions) -> Any:
+    return await (await asyncio.to_thread(_submit, pattern, question, options))
+
+
+def _read(pattern: Pattern, output: Any, kind: type[R]) -> R:
+    result = pattern.read(output)
+    assert isinstance(result, kind)
+    return result
