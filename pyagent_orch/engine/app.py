@@ -16,6 +16,7 @@ from pyagent_orch.store import Address, parse_address
 from pyagent_orch.store.keys import Keys
 
 TRANSPORT = "pyagent_orch.engine.transport:Transport"
+CONSUMER = "pyagent_orch.engine.consumer:Consumer"
 SOCKET_TRANSPORT = "pyagent-orch"
 """The transport's name in URLs: of `redis+socket://` kombu takes the stock transport from
 the URL's scheme, whatever `broker_transport` says, and it wants a plain word there."""
@@ -76,7 +77,7 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
             # One list for each priority; the default's four steps make 3, 4 and 5 one.
             "priority_steps": list(range(10)),
             "global_keyprefix": keys.celery_prefix,
-            "rejected_key": keys.prefix.removeprefix(keys.celery_prefix) + "rejected",
+            "rejected_key": keys.rejected,
             **sockets,
         },
         "result_backend_transport_options": {
@@ -116,6 +117,7 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
         # The acts write results; Celery's own write would be a second one.
         "task_ignore_result": False,
         "task_store_errors_even_if_ignored": False,
+        "worker_consumer": CONSUMER,
         "worker_hijack_root_logger": True,
         # An agent's prints are its own business.
         "worker_redirect_stdouts": False,

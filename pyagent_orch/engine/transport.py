@@ -11,6 +11,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
+from datetime import datetime
 from queue import Empty
 from typing import Any
 
@@ -18,13 +20,30 @@ from celery.utils.log import get_logger
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 
+from pyagent_orch.engine.message import RUN_TASK
+
 logger = get_logger(__name__)
 
 KEPT_REJECTED = 1_000
 """How many rejected messages are kept for a look."""
 KEPT_BYTES = 16_384
 """How much of each."""
+_KEEP = (
+    "redis.call('LPUSH', KEYS[1], ARGV[1]) return redis.call('LTRIM', KEYS[1], 0, ARGV[2])"
+)
 _ENVELOPE = ("headers", "properties", "body", "content-type")
+_OPTIONS = {"callbacks": list, "errbacks": list, "chain": list, "chord": dict}
+"""What of a canvas a message carries."""
+_HEADERS: dict[str, type] = {
+    **dict.fromkeys(("shadow", "argsrepr", "kwargsrepr", "origin", "lang"), str),
+    **dict.fromkeys(("root_id", "parent_id", "group"), str),
+    **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), int),
+    "ignore_result": bool,
+    "stamped_headers": list,
+    "stamps": dict,
+}
+_PROPERTIES: dict[str, type] = {"correlation_id": str, "reply_to": str, "priority": int}
+"""What Celery takes on trust: where it is there, it has to be of this type."""
 
 
 def damage(text: str) -> str | None:
@@ -37,6 +56,10 @@ def damage(text: str) -> str | None:
         envelope = json.loads(text)
     except (ValueError, RecursionError):
         return "it is not JSON"
+    return _damaged(envelope)
+
+
+def _damaged(envelope: Any) -> str | None:
     if not isinstance(envelope, dict) or any(part not in envelope for part in _ENVELOPE):
         return "it is not a kombu envelope"
     headers, properties = envelope["headers"], envelope["properties"]
@@ -47,12 +70,56 @@ def damage(text: str) -> str | None:
     delivery = properties.get("delivery_info")
     if not isinstance(properties.get("delivery_tag"), str) or not isinstance(delivery, dict):
         return "it has no delivery tag or delivery info"
+    if not all(isinstance(delivery.get(name), str) for name in ("exchange", "routing_key")):
+        return "its delivery info names no exchange and routing key"
     if envelope["content-type"] != "application/json":
         return f"its content type is {str(envelope['content-type'])[:40]!r}, not application/json"
-    return _damaged_body(envelope["body"], properties.get("body_encoding"))
+    if envelope.get("content-encoding") != "utf-8":
+        return "its content encoding is not utf-8"
+    return _damaged_headers(headers, properties) or _damaged_body(
+        envelope["body"], properties.get("body_encoding"), headers["task"]
+    )
 
 
-def _damaged_body(body: object, encoding: object) -> str | None:
+def _damaged_headers(headers: dict[str, Any], properties: dict[str, Any]) -> str | None:
+    """What Celery takes on trust; some of it ends the worker when it is wrong."""
+    limits = headers.get("timelimit", [None, None])
+    if (
+        not isinstance(limits, list)
+        or len(limits) != len(("hard", "soft"))
+        or not all(limit is None or _is_number(limit) for limit in limits)
+    ):
+        return "its time limits are not two numbers"
+    if headers.get("compression"):
+        return "it is compressed"
+    for part, wanted in ((headers, _HEADERS), (properties, _PROPERTIES)):
+        for name, kind in wanted.items():
+            value = part.get(name)
+            if value is not None and not isinstance(value, kind):
+                return f"its {name} is no {kind.__name__}"
+    if not all(_is_time(headers.get(name)) for name in ("eta", "expires")):
+        return "its eta or its expiry is no time"
+    if not all(isinstance(name, str) for name in headers.get("stamped_headers") or ()):
+        return "its stamped_headers are no names"
+    return None
+
+
+def _is_number(value: object) -> bool:
+    # JSON as Python reads it knows NaN and infinity.
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_time(value: object) -> bool:
+    if value is None:
+        return True
+    try:
+        datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        return False
+    return True
+
+
+def _damaged_body(body: object, encoding: object, task: str) -> str | None:
     if not isinstance(body, str):
         return "its body is no text"
     try:
@@ -67,7 +134,21 @@ def _damaged_body(body: object, encoding: object) -> str | None:
         or not all(isinstance(part, kind) for part, kind in zip(parts, shape, strict=True))
     ):
         return "its body is not [arguments, keyword arguments, options]"
+    arguments, named, options = parts
+    if task == RUN_TASK and (named or len(arguments) > 1):
+        return "it has arguments that no message of its task has"
+    for name, kind in _OPTIONS.items():
+        value = options.get(name)
+        signatures = value if isinstance(value, list) else [value]
+        if value is not None and (
+            not isinstance(value, kind) or not all(_is_signature(one) for one in signatures)
+        ):
+            return f"its {name} is not made of signatures"
     return None
+
+
+def _is_signature(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("task"), str)
 
 
 class Channel(kombu_redis.Channel):
@@ -108,30 +189,49 @@ class Channel(kombu_redis.Channel):
             self._flush_brpop_reauth()  # type: ignore[no-untyped-call] # as kombu has it
 
     def _accept(self, item: bytes | str, queue: str) -> None:
+        envelope: Any = None
         try:
             text = bytes_to_str(item)
-            problem = damage(text)
+            envelope = json.loads(text)
+            problem = _damaged(envelope)
         except UnicodeDecodeError:
             text, problem = repr(item), "it is not UTF-8"
-        if problem is None:
-            self.connection._deliver(json.loads(text), queue)  # noqa: SLF001 - as kombu's own
-        else:
-            self._put_aside(text, queue, problem)
+        except (ValueError, RecursionError):
+            problem = "it is not JSON"
+        if problem is not None:
+            self.put_aside(text, queue, problem)
+            return
+        if envelope["headers"]["task"] == RUN_TASK:
+            # Results are written by the acts; what a message wishes must not overwrite them.
+            envelope["headers"]["ignore_result"] = True
+        self.connection._deliver(envelope, queue)  # noqa: SLF001 - as kombu's own
 
-    def _put_aside(self, text: str, queue: str, problem: str) -> None:
+    def put_aside(self, text: str, queue: str, problem: str, detail: str = "") -> None:
+        """Keep a message that cannot be run for a look, and log the first of its kind.
+
+        Args:
+            text: the message; the beginning of it is kept.
+            queue: where it stood.
+            problem: what is wrong with it; one of few texts, by which kinds are told apart.
+            detail: what else to log.
+        """
+        key = self.rejected_key
         if problem not in self._seen_damage:
             self._seen_damage.add(problem)
             # The text itself is not logged: it is hostile, or private.
             logger.error(
-                "Rejected a message of queue %r: %s. It is kept in %r; more of this kind are "
+                "Rejected a message of queue %r: %s%s. It is kept in %r; more of this kind are "
                 "not logged.",
                 queue,
                 problem,
-                self.rejected_key,
+                f" ({detail[:80]!r})" if detail else "",
+                key,
             )
         with self.conn_or_acquire() as client:
-            client.lpush(self.rejected_key, text[:KEPT_BYTES])
-            client.ltrim(self.rejected_key, 0, KEPT_REJECTED - 1)
+            # In one script, since kombu's client puts its prefix before some keys only.
+            client.execute_command(
+                "EVAL", _KEEP, 1, key, text[:KEPT_BYTES], KEPT_REJECTED - 1
+            )
 
 
 class Transport(kombu_redis.Transport):

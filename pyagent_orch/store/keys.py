@@ -37,6 +37,11 @@ class Keys:
         return self.prefix + "events"
 
     @property
+    def rejected(self) -> str:
+        """List: messages that could not be run, the newest first; capped."""
+        return self.prefix + "rejected"
+
+    @property
     def workers(self) -> str:
         """Sorted set: a worker's lease id to the time its lease ends, ms."""
         return self.prefix + "workers"

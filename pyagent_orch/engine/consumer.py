@@ -1,0 +1,50 @@
+"""Celery's consumer, less the harm that a message of an unknown task does.
+
+Celery's own logs each such message with all that is in it, and writes a failure
+over whatever result is recorded under its id.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from celery import signals
+from celery.exceptions import NotRegistered
+from celery.utils.log import get_logger
+from celery.worker.consumer import Consumer as CeleryConsumer
+
+from pyagent_orch.engine.runtime import runtime_of
+
+logger = get_logger(__name__)
+
+
+class Consumer(CeleryConsumer):  # type: ignore[misc] # Celery has no types
+    """The consumer of `create_app`'s workers (Celery's `worker_consumer`)."""
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's
+        """Put a message aside whose task is not registered here."""
+        name, task_id = message.headers["task"], message.headers["id"]
+        self._put_aside(message, "its task is not registered in this worker", name)
+        if runtime_of(self.app).store.records.get_many([task_id])[0] is None:
+            # A plain Celery client may wait for it; a recorded task has its own end.
+            self.app.backend.mark_as_failure(task_id, NotRegistered(name))
+        signals.task_unknown.send(sender=self, message=message, exc=exc, name=name, id=task_id)
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's
+        """Put a message aside that Celery refuses."""
+        self._put_aside(message, "Celery refuses it", str(exc))
+        signals.task_rejected.send(sender=self, message=message, exc=exc)
+
+    def _put_aside(self, message: Any, problem: str, detail: str) -> None:
+        text = json.dumps(
+            {
+                "headers": message.headers,
+                "properties": message.properties,
+                "body": message.body if isinstance(message.body, str) else repr(message.body),
+            },
+            default=repr,
+        )
+        queue = str(message.delivery_info.get("routing_key"))
+        message.channel.put_aside(text, queue, problem, detail)
+        message.reject_log_error(logger, self.connection_errors)
