@@ -72,3 +72,14 @@ def run_key(_: Any) -> str:
     run = current_run()
     assert run is not None
     return run.run_key
+
+
+@register_agent
+def note_run_key(value: dict[str, Any]) -> str:
+    """Append the run key to a file, then take a while."""
+    run = current_run()
+    assert run is not None
+    with Path(value["path"]).open("a") as file:
+        file.write(f"{run.run_key}\n")
+    time.sleep(value["sleep"])
+    return f"attempt {run.attempt}"
