@@ -28,9 +28,7 @@ KEPT_REJECTED = 1_000
 """How many rejected messages are kept for a look."""
 KEPT_BYTES = 16_384
 """How much of each."""
-_KEEP = (
-    "redis.call('LPUSH', KEYS[1], ARGV[1]) return redis.call('LTRIM', KEYS[1], 0, ARGV[2])"
-)
+_KEEP = "redis.call('LPUSH', KEYS[1], ARGV[1]) return redis.call('LTRIM', KEYS[1], 0, ARGV[2])"
 _ENVELOPE = ("headers", "properties", "body", "content-type")
 _OPTIONS = {"callbacks": list, "errbacks": list, "chain": list, "chord": dict}
 """What of a canvas a message carries."""
@@ -229,9 +227,7 @@ class Channel(kombu_redis.Channel):
             )
         with self.conn_or_acquire() as client:
             # In one script, since kombu's client puts its prefix before some keys only.
-            client.execute_command(
-                "EVAL", _KEEP, 1, key, text[:KEPT_BYTES], KEPT_REJECTED - 1
-            )
+            client.execute_command("EVAL", _KEEP, 1, key, text[:KEPT_BYTES], KEPT_REJECTED - 1)
 
 
 class Transport(kombu_redis.Transport):
