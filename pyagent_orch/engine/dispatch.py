@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.prepare import Preparer, encode
@@ -73,9 +74,10 @@ class Dispatcher:
             done = self._store.records.submit(batch, {key: known[key] for key in used})
         fault_point("after_submit")
         self._sent |= used
+        created = from_ms(done.created_ms)
         for place, new in enumerate(batch):
             if place not in done.existing:
-                _show_pending(tasks[start + place], new, done.created_ms)
+                _show_pending(tasks[start + place], new, created)
         taken = [start + place for place, task_id in done.existing.items() if not task_id]
         if taken:
             task = tasks[taken[0]]
@@ -128,9 +130,9 @@ class Dispatcher:
             fields["metadata"] = encode(workflow.name, workflow.metadata, "metadata")
         if external:
             fields["external"] = "1"
-        created_ms = self.send_workflow(workflow.id, fields, tasks, workflow.deadline)
+        created = from_ms(self.send_workflow(workflow.id, fields, tasks, workflow.deadline))
         for planned, new in zip(plan.tasks, tasks, strict=True):
-            _show_pending(planned.task, new, created_ms)
+            _show_pending(planned.task, new, created)
 
     def send_workflow(
         self,
@@ -218,7 +220,7 @@ def _refuse_twins(tasks: Sequence[Task]) -> None:
             seen.add(task.id)
 
 
-def _show_pending(task: Task, new: NewTask, created_ms: int) -> None:
+def _show_pending(task: Task, new: NewTask, created: datetime | None) -> None:
     """Give a task the record that it has just got, without reading it back."""
     if task.record is not None:
         # The listener was faster, and knows more.
@@ -233,7 +235,7 @@ def _show_pending(task: Task, new: NewTask, created_ms: int) -> None:
             input=_plain(task.input),
             metadata=task.metadata,
             agent=str(new.fields["agent"]),
-            created_at=from_ms(created_ms),
+            created_at=created,
             timeout=task.timeout,
             key=task.key,
         )
