@@ -30,13 +30,12 @@ class WorkerProcess:
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.log = log
-        ours = {name: v for name, v in os.environ.items() if not name.startswith("PYAGENT_ORCH_")}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *arguments],
                 # Not the checkout: a worker must not find anything by accident.
                 cwd=log.parent,
-                env={**ours, "PYTHONPATH": str(ROOT), **environment},
+                env=clean_environment(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -104,6 +103,12 @@ def _stat(path: Path) -> list[str]:
         return path.read_text().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without anybody's settings of ours, and with `extra`."""
+    kept = {name: v for name, v in os.environ.items() if not name.startswith("PYAGENT_ORCH_")}
+    return {**kept, "PYTHONPATH": str(ROOT), **extra}
 
 
 def celery_arguments(app: str, pool: str, concurrency: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from statistics import median
 
 from benchmarks.case import Case, Metric
 from benchmarks.contender import Contender
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, clean_environment
 
 _TIMES = 3
 _PROGRAM = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
@@ -41,7 +40,7 @@ def _milliseconds(statements: str, environment: Mapping[str, str]) -> float:
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM.format(statements)],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env=clean_environment(environment),
             capture_output=True,
             text=True,
             check=True,

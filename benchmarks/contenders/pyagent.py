@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.contender import Contender
 from benchmarks.processes import WorkerProcess, celery_arguments
-from pyagent_orch import Orchestrator, Task
+from pyagent_orch import Orchestrator, Settings, Task
 
 
 class PyAgentOrch(Contender):
@@ -32,7 +32,7 @@ class PyAgentOrch(Contender):
         from benchmarks import agents
 
         self._noop, self._hold = agents.noop, agents.hold
-        self._orchestrator = Orchestrator(redis_url=self.url)
+        self._orchestrator = Orchestrator(settings=Settings(redis_url=self.url))
 
     def close(self) -> None:
         """End the worker and the client."""
