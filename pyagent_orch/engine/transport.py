@@ -40,6 +40,9 @@ _HEADERS: dict[str, type] = {
     "stamped_headers": list,
     "stamps": dict,
 }
+_REPLIES = ".reply.celery.pidbox"
+"""How the names of the queues end in which a client gets what workers answer to Celery's
+remote control (`celery inspect`, Flower): envelopes without a task in them."""
 _PROPERTIES: dict[str, type] = {"correlation_id": str, "reply_to": str, "priority": int}
 """What Celery takes on trust: where it is there, it has to be of this type."""
 
@@ -57,13 +60,14 @@ def damage(text: str) -> str | None:
     return _damaged(envelope)
 
 
-def _damaged(envelope: Any) -> str | None:
+def _damaged(envelope: Any, *, is_task: bool = True) -> str | None:
     if not isinstance(envelope, dict) or any(part not in envelope for part in _ENVELOPE):
         return "it is not a kombu envelope"
     headers, properties = envelope["headers"], envelope["properties"]
     if not isinstance(headers, dict) or not isinstance(properties, dict):
         return "its headers or properties are no objects"
-    if not all(isinstance(headers.get(name), str) and headers[name] for name in ("id", "task")):
+    named = all(isinstance(headers.get(name), str) and headers[name] for name in ("id", "task"))
+    if is_task and not named:
         return "it has no task name or id"
     delivery = properties.get("delivery_info")
     if not isinstance(properties.get("delivery_tag"), str) or not isinstance(delivery, dict):
@@ -74,6 +78,8 @@ def _damaged(envelope: Any) -> str | None:
         return f"its content type is {str(envelope['content-type'])[:40]!r}, not application/json"
     if envelope.get("content-encoding") != "utf-8":
         return "its content encoding is not utf-8"
+    if not is_task:
+        return None
     return _damaged_headers(headers, properties) or _damaged_body(
         envelope["body"], properties.get("body_encoding"), headers["task"]
     )
@@ -191,7 +197,7 @@ class Channel(kombu_redis.Channel):
         try:
             text = bytes_to_str(item)
             envelope = json.loads(text)
-            problem = _damaged(envelope)
+            problem = _damaged(envelope, is_task=not queue.endswith(_REPLIES))
         except UnicodeDecodeError:
             text, problem = repr(item), "it is not UTF-8"
         except (ValueError, RecursionError):
@@ -199,7 +205,7 @@ class Channel(kombu_redis.Channel):
         if problem is not None:
             self.put_aside(text, queue, problem)
             return
-        if envelope["headers"]["task"] == RUN_TASK:
+        if envelope["headers"].get("task") == RUN_TASK:
             # Results are written by the acts; what a message wishes must not overwrite them.
             envelope["headers"]["ignore_result"] = True
         self.connection._deliver(envelope, queue)  # noqa: SLF001 - as kombu's own
