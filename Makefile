@@ -28,7 +28,7 @@ demo: $(RUN) ## run agents over a folder of text and report: make demo FOLDER=do
 	@$(BIN)/pyagent-orch demo $(if $(FOLDER),"$(FOLDER)") $(ARGS)
 
 test: check ## run all checks and tests; make test ARGS="-k name" takes pytest's arguments
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
 
 check: lint types
 
@@ -44,12 +44,12 @@ format: $(DEV) ## format the code and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format --quiet .
 
-faults: $(DEV) ## run only the tests that kill real processes
+faults: $(DEV) ## kill, freeze and cut everything, many times; make faults FAULTS=20 SOAK_SECONDS=60
 	@$(BIN)/python -m pytest -m faults $(ARGS)
 
 coverage: $(DEV) ## run the tests under coverage, worker processes included
 	@$(BIN)/coverage erase
-	@status=0; $(BIN)/coverage run -m pytest $(ARGS) || status=$$?; \
+	@status=0; $(BIN)/coverage run -m pytest -m 'not long' $(ARGS) || status=$$?; \
 		$(BIN)/coverage combine --quiet && $(BIN)/coverage html --quiet && $(BIN)/coverage report && \
 		exit $$status
 

@@ -1,12 +1,14 @@
-"""Celery's consumer, less the harm that a message of an unknown task does.
+"""Celery's consumer, less the harm that a message of an unknown task and a refusing Redis do.
 
 Celery's own logs each such message with all that is in it, and writes a failure
-over whatever result is recorded under its id.
+over whatever result is recorded under its id. And it ends the worker when Redis
+is read-only or full, where it would go on trying if Redis were away.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from celery import signals
@@ -15,12 +17,35 @@ from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 from pyagent_orch.engine.runtime import runtime_of
+from pyagent_orch.store import RedisError, is_outage
 
 logger = get_logger(__name__)
+
+REFUSED_PAUSE = 1.0
+"""Seconds before the next try when Redis is there and refuses."""
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc] # Celery has no types
     """The consumer of `create_app`'s workers (Celery's `worker_consumer`)."""
+
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc] # Celery has no types
+        """Takes a Redis that refuses for a while for one that is away."""
+
+        def start(self, parent: Any) -> None:
+            """Start the consumer's steps, of which the last is its loop.
+
+            Raises:
+                ConnectionError: Redis is read-only, full or failing over. Celery ends the
+                    worker on a refusal, and connects anew after a lost connection.
+            """
+            try:
+                super().start(parent)
+            except RedisError as error:
+                if isinstance(error, OSError) or not is_outage(error):
+                    raise
+                # It refuses at once, where a connection that is lost takes its time.
+                time.sleep(REFUSED_PAUSE)
+                raise ConnectionError(f"Redis refuses for now: {error}") from error
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's
         """Put a message aside whose task is not registered here."""

@@ -70,7 +70,7 @@ RedisError = redis.exceptions.RedisError
 
 _PASSING = (
     *("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN"),
-    "NOREPLICAS",
+    *("NOREPLICAS", "UNBLOCKED"),
 )
 """How errors begin that pass: full, loading, failing over."""
 _PASSING_CLASSES = (
@@ -204,7 +204,8 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, _PASSING_CLASSES):
         return True
     if isinstance(error, redis.exceptions.ResponseError):
-        return str(error).startswith(_PASSING)
+        # In a pipeline the library puts the command in front.
+        return str(error).rpartition("caused error: ")[2].startswith(_PASSING)
     return isinstance(
         error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | OSError
     )
