@@ -323,13 +323,13 @@ class Listener:
 
     def _needs_record(self, event: Event, handlers: Iterable[tuple[str, Handler]]) -> bool:
         key = (event.noun, event.subject)
-        if event.type in FINAL_EVENTS and (
-            key in self._live or key in self._callbacks or key in self._waiters
-        ):
+        if any(event.matches(pattern) for pattern, _ in handlers):
             return True
+        if event.type in FINAL_EVENTS:
+            return key in self._live or key in self._callbacks or key in self._waiters
         if event.type in _LIVELY_EVENTS and key in self._live:
             return self._held(key) is not None and not starting(event, self._watching(key))
-        return any(event.matches(pattern) for pattern, _ in handlers)
+        return False
 
     def _call_handlers(
         self,
@@ -366,7 +366,7 @@ def call_handler(handler: Handler, argument: object, what: str) -> bool:
             # Not waited for: it may itself wait for what only this thread can tell it.
             running = asyncio.run_coroutine_threadsafe(result, background_loop().loop)
             running.add_done_callback(lambda done: _log_failure(done, what))
-    except Exception:
+    except BaseException:  # also a `sys.exit()`, which would end the one thread of all handlers
         logger.exception("The %s raised; the others go on", what)
         return False
     return True

@@ -17,6 +17,7 @@ from pyagent_orch.store.connection import BlockingClient, RedisError, named_erro
 from pyagent_orch.store.keys import Keys
 
 _ID = re.compile(r"\d{1,19}(-\d{1,19})?")
+_LONGEST_NUMBER = 18
 _NUMBERS = frozenset({"attempt", "delay_ms", "tasks"})
 _JSON = frozenset({"error", "info"})
 
@@ -154,7 +155,7 @@ def _event(event_id: str, fields: dict[str, str]) -> Event:
     event_type, subject = fields.pop("type", ""), fields.pop("id", "")
     data: JSONValue
     if "data" in fields:
-        data = json.loads(fields["data"])
+        data = _json(fields["data"])
     else:
         data = {name: _value(name, text) for name, text in fields.items()}
     return Event(id=event_id, type=event_type, subject=subject, data=data)
@@ -162,8 +163,14 @@ def _event(event_id: str, fields: dict[str, str]) -> Event:
 
 def _value(name: str, text: str) -> JSONValue:
     if name in _NUMBERS:
-        return int(text)
-    if name in _JSON and text:
+        return int(text) if text.isdecimal() and len(text) <= _LONGEST_NUMBER else text
+    return _json(text) if name in _JSON and text else text
+
+
+def _json(text: str) -> JSONValue:
+    """Read JSON; what is none stays text: one bad entry must not stop who follows the stream."""
+    try:
         value: JSONValue = json.loads(text)
-        return value
-    return text
+    except (ValueError, RecursionError):
+        return text
+    return value
