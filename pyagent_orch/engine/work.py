@@ -66,9 +66,10 @@ class Work:
     def outcomes(self) -> Mapping[str, Outcome]:
         """Maps the names (ids where two share one) of those tasks to how they ended."""
         found: dict[str, Outcome] = {}
-        for task_id, (status, text) in self.claim.inputs.items():
+        # In the order in which they are listed: a prompt must not change from run to run.
+        for task_id, name in self.names.items():
+            status, text = self.claim.inputs[task_id]
             value = json.loads(text) if text else None
-            name = self.names.get(task_id, task_id)
             usage = self.claim.usages.get(task_id)
             found[task_id if name in found else name] = Outcome(
                 self._aliases.get(task_id, task_id),

@@ -90,12 +90,16 @@ class Home:
         if record is None:
             return
         workflow.update(record)
-        if tasks:
-            stale = [task for task in workflow.all_tasks if not _is_final(task)]
-            found = self._store.records.get_many([task.id for task in stale])
-            for task, fresh in zip(stale, found, strict=True):
-                if fresh is not None:
-                    task.update(fresh)
+        if tasks or record.status.is_final:
+            self._refresh_tasks(workflow.all_tasks if tasks else workflow.known_tasks())
+
+    def _refresh_tasks(self, tasks: Iterable[Task]) -> None:
+        """Read those that are not final here; their events may not have come yet."""
+        stale = [task for task in tasks if not _is_final(task)]
+        found = self._store.records.get_many([task.id for task in stale])
+        for task, fresh in zip(stale, found, strict=True):
+            if fresh is not None:
+                task.update(fresh)
 
     def tasks_of(self, workflow_id: str, known: Iterable[Task]) -> list[Task]:
         """All recorded tasks of a workflow, live; those that are known are among them."""
@@ -159,6 +163,8 @@ class Home:
             # A task that a pattern added, and whose output is the workflow's.
             if one.task.id in plan.results and one.task.id not in known:
                 workflow.tasks.append(one.task)
+        if _is_final(workflow):
+            self._refresh_tasks(workflow.tasks)
 
     # --- waiting -----------------------------------------------------------------------------
 
@@ -209,15 +215,18 @@ class Home:
                 if final.cancelled():
                     raise OrchestratorClosedError from error
                 raise
+        for live in lives:
             self._refresh(live)
 
     def _refresh(self, live: Live) -> None:
-        if _is_final(live):
-            return
-        if isinstance(live, Task):
+        if isinstance(live, Workflow):
+            if _is_final(live):
+                # Whoever sees it final must not see its tasks run.
+                self._refresh_tasks(live.known_tasks())
+            else:
+                self.refresh_workflow(live, tasks=False)
+        elif not _is_final(live):
             self.refresh(live)
-        else:
-            self.refresh_workflow(live, tasks=False)
 
     def _follow(self, listener: Listener, lives: Sequence[Live]) -> None:
         """Have the listener follow what it did not see submitted."""
@@ -254,6 +263,7 @@ class Home:
                     raise missing(live.id)
                 live.update(record)  # type: ignore[arg-type] # of the same kind
                 if _is_final(live):
+                    self._refresh(live)
                     break
                 if deadline is not None and time.monotonic() > deadline:
                     raise TaskTimeoutError(live.id, "it is not final yet; it goes on")
@@ -267,7 +277,7 @@ class Home:
             await asyncio.to_thread(self._follow, listener, [live])
         if not _is_final(live):
             await _until(final)
-            await asyncio.to_thread(self._refresh, live)
+        await asyncio.to_thread(self._refresh, live)
 
 
 def _is_final(live: Live) -> bool:

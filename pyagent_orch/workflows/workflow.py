@@ -153,6 +153,10 @@ class Workflow:
         """Make it live; called by its orchestrator, as is `update`."""
         self._home = home
 
+    def known_tasks(self) -> list[Task]:
+        """The tasks that are here already, without a look at Redis."""
+        return list({task.id: task for task in (*(self._tasks or ()), *self._all)}.values())
+
     def update(self, record: WorkflowRecord) -> None:
         """Take a newer record."""
         self._record = record
@@ -160,7 +164,7 @@ class Workflow:
     def reopen(self, record: WorkflowRecord) -> None:
         """Follow the records anew after a retry; called by its orchestrator."""
         self._record = record
-        for task in {*(self._tasks or ()), *self._all}:
+        for task in self.known_tasks():
             task.reopen()
 
     @property

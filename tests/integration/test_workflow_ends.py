@@ -1,15 +1,13 @@
-"""How workflows end and go on: failures, retries, reruns, cancels, deadlines, events, expiry."""
+"""How workflows end and go on: failures, retries, reruns, cancels, deadlines."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from support.fleet import until
 from support.rehearsal import Gate, Rehearsal, fails
 
 from pyagent_orch import (
@@ -56,17 +54,6 @@ class Luck:
 
 def states(workflow: Workflow) -> dict[str, str]:
     return {task.name: task.status.value for task in workflow.tasks}
-
-
-def events_of(orch: Orchestrator, workflow: Workflow) -> Counter[tuple[str, str]]:
-    """How often each event was written about the workflow and its tasks."""
-    names = {task.id: task.name for task in orch.get_workflow(workflow.id).tasks}
-    names[workflow.id] = "the workflow"
-    return Counter(
-        (names[event.subject], event.type.partition(".")[2])
-        for event in orch.events()
-        if event.subject in names
-    )
 
 
 # --- failure --------------------------------------------------------------------------------
@@ -124,7 +111,6 @@ def test_a_retry_of_what_failed_reuses_every_recorded_output(
     assert workflow.error is None
     assert workflow.outputs["c"] == ["luck A", {}]
     assert cast.runs == {"a": 1, "bad": 2, "c": 1, "d": 1, "sorry": 1}
-    assert events_of(orch, workflow)["the workflow", "completed"] == 1
     with pytest.raises(IllegalMoveError, match="completed with nothing to retry"):
         workflow.retry_failed()
 
@@ -296,69 +282,3 @@ def test_a_deadline_ends_the_whole(orch: Orchestrator, cast: Rehearsal) -> None:
     assert workflow.retry_failed().result(10) == "B"
     ends = Keys("default").prefix + "deadlines"
     assert not orch._store.client.zscore(ends, workflow.id)
-
-
-# --- events ---------------------------------------------------------------------------------
-
-
-def test_every_event_of_a_workflow_is_written_once(orch: Orchestrator, cast: Rehearsal) -> None:
-    told: list[tuple[str, str]] = []
-
-    def tell(workflow: Workflow) -> None:
-        told.append((workflow.name, workflow.status))
-
-    workflow = Workflow(
-        "told", [cast.task("a"), cast.task("b"), cast.task("c", fails), cast.task("d")],
-        {"b": ["a"], "d": ["c"]},
-    )  # fmt: skip
-    orch.on("workflow.*", tell)
-    try:
-        calls: list[Workflow] = []
-        orch.submit_workflow(workflow, callback=calls.append).wait(10)
-        until(lambda: calls == [workflow] and ("told", "failed") in told)
-    finally:
-        orch.off(tell)
-    ran = {(name, event): 1 for name in "ab" for event in ("submitted", "started", "completed")}
-    assert events_of(orch, workflow) == ran | {
-        ("c", "submitted"): 1, ("c", "started"): 1, ("c", "failed"): 1,
-        ("d", "submitted"): 1, ("d", "skipped"): 1, ("the workflow", "submitted"): 1,
-        ("the workflow", "started"): 1, ("the workflow", "failed"): 1,
-    }  # fmt: skip
-    last = [event for event in orch.events() if event.subject == workflow.id][-1]
-    assert last.data["reason"] == "c failed: ValueError: no luck"
-
-
-# --- expiry ---------------------------------------------------------------------------------
-
-
-def test_an_expired_workflow_leaves_no_key(embedded: Callable[..., Orchestrator]) -> None:
-    cast, namespace = Rehearsal(), f"t{uuid4().hex[:8]}"
-    orch = embedded(
-        settings=Settings(namespace=namespace, record_ttl_seconds=1, heartbeat_seconds=0.1)
-    )
-    items, gate = cast.task("items", lambda _: [1, 2]), Gate()
-    inner = Workflow("inner", [cast.task("x"), cast.task("y", fails)])
-    lives = [
-        Workflow("full", [items, cast.task("each", map=items), Task(inner, name="part"),
-                          cast.task("sorry", on_failure="part")], deadline=50),
-        Workflow("loop", [cast.task("boss"), cast.task("w")], pattern="supervisor"),
-        Workflow("stopped", [cast.task("g", gate), cast.task("h")], {"h": ["g"]}),
-    ]  # fmt: skip
-    for live in lives:
-        orch.submit_workflow(live)
-    assert gate.came.wait(5)
-    lives[2].cancel()
-    gate.open()
-    orch.wait(*lives, timeout=10)
-    lives[0].retry_failed().wait(10)
-    keys = Keys(namespace)
-    # Those of the workers, and notes of theirs that they throw away by themselves.
-    kept = {"events", "workers", "sweeping", "swept", "queues", "suspects"}
-
-    def left() -> set[str]:
-        found = orch._store.client.scan_iter(f"*{namespace}:*")
-        names = {name.removeprefix(keys.prefix) for name in found}
-        return {name for name in names if name not in kept and not name.startswith("worker:")}
-
-    assert any(name.startswith("task:") for name in left())
-    until(lambda: not {name for name in left() if "_kombu" not in name}, timeout=8)
