@@ -61,8 +61,8 @@ def test_tasks_run_once_whatever_redis_does(
     rig: Callable[..., Rig], report: Report, faults: int, kind: str
 ) -> None:
     begin, end, seconds = FAULTS[kind]
-    it = rig(workers=1 if faults == 1 else 2)
-    load = it.begin()
+    it = rig(workers=1 if faults == 1 else 2, concurrency=8)
+    load = it.begin(pause=0.04)
     for _ in range(faults):
         it.outage(lambda: begin(it.raw), lambda: end(it.raw), seconds)
     account = it.settle()

@@ -111,12 +111,12 @@ class Rig:
 
     def strike(self, worker: Worker, number: signal.Signals, who: str = "group") -> None:
         """Send a signal to a worker that is at work: to its parent, a pool child, or all of it."""
-        until(lambda: self._busy(worker), 30, pause=0.005)
+        until(lambda: self.is_busy(worker), 30, pause=0.005)
         processes = processes_of(worker)
         if who == "parent":
             targets = [worker.pid]
         elif who == "child":
-            targets = [pid for pid in processes if pid != worker.pid and self._busy(worker, pid)]
+            targets = [pid for pid in processes if pid != worker.pid and self.is_busy(worker, pid)]
             targets = (targets or [pid for pid in processes if pid != worker.pid])[:1]
         else:
             targets = processes
@@ -127,7 +127,12 @@ class Rig:
         for pid in targets:
             os.kill(pid, number)
 
-    def _busy(self, worker: Worker, pid: int | None = None) -> bool:
+    def has_lease(self, worker: Worker) -> bool:
+        """Whether Redis knows it as a living worker."""
+        return any(name.startswith(worker.name) for name in self.orchestrator.workers())
+
+    def is_busy(self, worker: Worker, pid: int | None = None) -> bool:
+        """Whether an agent is at work in it, or in one of its processes."""
         at_work = self.load.at_work()
         return bool(at_work & ({pid} if pid else set(processes_of(worker))))
 

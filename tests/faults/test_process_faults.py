@@ -1,0 +1,116 @@
+"""Workers die, freeze or are asked to stop, under load: no task lost, and healed soon."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from support.fault_report import Report
+from support.fleet import Worker, until
+from support.rig import Rig
+
+pytestmark = pytest.mark.faults
+LONG = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+KILLS = {
+    # Celery's pool, and which of a worker's processes die.
+    "threads worker": ("threads", "group"),
+    "prefork child": ("prefork", "child"),
+    "prefork parent": ("prefork", "parent"),
+    "prefork group": ("prefork", "group"),
+}
+LEASE = 3.0
+"""Of the rig's workers."""
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=LONG) for kind in KILLS])
+def test_killed_processes_cost_no_task(
+    rig: Callable[..., Rig], report: Report, faults: int, kind: str
+) -> None:
+    pool, who = KILLS[kind]
+    it = rig(pool=pool, workers=3, concurrency=2)
+    it.begin(seconds=(0.2, 1.0))
+    for _ in range(faults):
+        victim = random.choice(it.living)
+        it.strike(victim, signal.SIGKILL, who)
+        if who != "child":
+            victim.process.wait(10)
+            it.start()
+    account = it.settle()
+    report.add(f"kill -9: {kind}", it.faults, account)
+    # Found when its lease is over, a few heartbeats later; a child by its parent, sooner.
+    assert max(account.healing, default=0) < LEASE + 5
+    if kind != "prefork parent":
+        # A child that outlives its parent may come to its answer while another one is at work.
+        assert not account.ended_twice
+
+
+@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_frozen_workers_change_nothing_when_they_come_back(
+    rig: Callable[..., Rig], report: Report, faults: int
+) -> None:
+    it = rig(workers=2)
+    it.begin(seconds=(0.5, 2.0))
+    for _ in range(faults):
+        victim = random.choice(it.living)
+        it.strike(victim, signal.SIGSTOP)
+        # Beyond its lease, so that others take its tasks over.
+        until(lambda victim=victim: not it.has_lease(victim), 20)
+        victim.kill(signal.SIGCONT)
+        until(lambda victim=victim: it.has_lease(victim), 20)
+    account = it.settle()
+    report.add("SIGSTOP beyond the lease", it.faults, account)
+
+
+def interrupt_twice(worker: Worker) -> None:
+    """As somebody at a terminal who has no patience."""
+    worker.kill(signal.SIGINT)
+    time.sleep(0.3)
+    if worker.process.poll() is None:
+        worker.kill(signal.SIGINT)
+
+
+STOPS: dict[str, Callable[[Worker], None]] = {
+    "SIGTERM": lambda worker: worker.kill(signal.SIGTERM),
+    "SIGINT twice": interrupt_twice,
+    "SIGQUIT": lambda worker: worker.kill(signal.SIGQUIT),
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "pool"),
+    [
+        ("SIGTERM", "threads"),
+        ("SIGQUIT", "prefork"),
+        *(
+            pytest.param(how, pool, marks=LONG, id=f"{how}, {pool}, many times")
+            for how in STOPS
+            for pool in ("threads", "prefork")
+        ),
+    ],
+)
+def test_a_worker_that_is_stopped_leaves_nothing_to_a_lease(
+    rig: Callable[..., Rig], report: Report, faults: int, how: str, pool: str
+) -> None:
+    # A lease that would be noticed, if somebody waited for it.
+    env = {"PYAGENT_ORCH_STOP_TIMEOUT_SECONDS": "1", "PYAGENT_ORCH_LEASE_SECONDS": "30"}
+    it = rig(pool=pool, workers=2, env=env)
+    it.begin(seconds=(0.5, 2.0), pause=0.3)
+    for _ in range(faults):
+        victim = random.choice(it.living)
+        until(lambda victim=victim: it.is_busy(victim), 20)
+        it.faults += 1
+        it.load.fault()
+        STOPS[how](victim)
+        victim.process.wait(10)
+        it.start()
+    account = it.settle()
+    report.add(how, it.faults, account)
+    # At once; what takes time is that the two workers have all slots full.
+    assert max(account.healing, default=0) < 10
+    assert not account.ended_twice
