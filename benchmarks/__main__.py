@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -89,6 +90,8 @@ def _tell(text: str) -> None:
 
 
 if __name__ == "__main__":
+    # Workers are in groups of their own: a stop has to come by here.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main())
     except KeyboardInterrupt:
