@@ -21,6 +21,7 @@ from celery import Celery, bootsteps
 from celery.worker import state as worker_state
 
 from pyagent_orch.agents import cancel_run, registered_agents
+from pyagent_orch.agents.registry import TOOLS
 from pyagent_orch.engine.attempts import end_attempt
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.exceptions import TaskTimeoutError
@@ -29,6 +30,11 @@ from pyagent_orch.store import RedisError, Store
 
 logger = logging.getLogger(__name__)
 
+SHARED_SETTINGS = {
+    *("lease_seconds", "heartbeat_seconds", "record_ttl_seconds"),
+    *("events_max_length", "max_worker_losses"),
+}
+"""What all workers of an installation should agree on, since each acts for all."""
 STOP_TIMEOUT = 5.0
 """Seconds that a stop waits for the last act."""
 
@@ -219,9 +225,11 @@ def describe_worker(worker: Any) -> dict[str, Any]:
         "concurrency": worker.concurrency,
         "queues": sorted(worker.app.amqp.queues.consume_from),
         "agents": sorted(registered_agents()),
+        "tools": sorted(TOOLS.names()),
         "python": platform.python_version(),
         "celery": version("celery"),
         "version": version("pyagent-orch"),
+        "settings": runtime_of(worker.app).settings.model_dump(include=SHARED_SETTINGS),
     }
 
 

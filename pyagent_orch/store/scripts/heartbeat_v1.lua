@@ -12,7 +12,8 @@ local old_lease = call('ZSCORE', P .. 'workers', worker)
 call('ZADD', P .. 'workers', now + LEASE_MS, worker)
 local held = {}
 for i = 6, 5 + tonumber(ARGV[5]) do held[#held + 1] = ARGV[i] end
-call('HSET', P .. 'worker:' .. worker, 'name', name, 'info', ARGV[3], 'held', table.concat(held, ' '), 'seen', now)
+call('HSET', P .. 'worker:' .. worker, 'name', name, 'info', ARGV[3], 'held', table.concat(held, ' '), 'seen', now,
+  'clock', done)
 call('PEXPIRE', P .. 'worker:' .. worker, RECORD_TTL)
 if not old_lease then event('worker.online', name, 'info', ARGV[3]) end
 

@@ -1,0 +1,182 @@
+"""Facts about the Redis server itself: what it is, how it is set, what it lets us do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from socket import AF_UNSPEC, SOCK_STREAM, getaddrinfo
+from typing import Any
+from uuid import uuid4
+
+import redis
+
+from pyagent_orch.store.connection import Address, named_errors
+from pyagent_orch.store.keys import Keys
+
+_SETTINGS = ("appendfsync", "bind", "protected-mode", "save")
+"""What INFO does not tell; managed servers often refuse to say it."""
+_CLOCK_PROBES = 5
+_WRITE = (
+    "for _, key in ipairs(KEYS) do redis.call('SET', key, '1', 'PX', 1000) "
+    "redis.call('DEL', key) end return redis.call('INFO', 'server') and 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What a server says of itself and of us."""
+
+    label: str
+    """Host and port, or the socket's path."""
+    is_local: bool
+    """Whether it is reached by a socket file or a loopback address."""
+    is_encrypted: bool
+    """Whether the connection is TLS."""
+    info: Mapping[str, Any] = field(default_factory=dict)
+    """All of INFO; empty when it is refused."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """`appendfsync`, `bind`, `protected-mode` and `save`; empty when it does not say."""
+    clock_skew_seconds: float = 0.0
+    """How far its clock is ahead of the one here; negative: behind."""
+    round_trip_seconds: float = 0.0
+    """How long the fastest of a few calls took; the skew is known to half of this."""
+    user: str = ""
+    """The ACL user that we are; empty when it does not say."""
+    lets_anyone_in: bool | None = None
+    """Whether it takes commands without a password; None when that could not be tried."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Maps a command that our user may not run to the server's words."""
+    write_problem: str = ""
+    """Why it does not write, in its own words; empty when it does."""
+
+
+def look_at_server(client: redis.Redis, address: Address, keys: Keys) -> ServerFacts:
+    """Collect the facts.
+
+    Args:
+        client: a client of the server.
+        address: where it is.
+        keys: of the namespace whose keys are written to.
+
+    Raises:
+        OrchestratorConnectionError: it is out of reach, or refuses the login.
+    """
+    with named_errors(address.label):
+        client.ping()
+        refused: dict[str, str] = {}
+
+        def ask(command: str, act: Callable[[], Any], otherwise: Any) -> Any:
+            try:
+                return act()
+            except redis.exceptions.NoPermissionError as error:
+                refused[command] = str(error)
+            except redis.exceptions.ResponseError:
+                # A managed server that hides it, or one that is too old.
+                pass
+            return otherwise
+
+        skew, round_trip = _clock(client)
+        info = ask("INFO", client.info, {})
+        settings = ask("CONFIG GET", lambda: client.config_get(*_SETTINGS), {})
+        # To know it is a comfort; to work without it no loss.
+        refused.pop("CONFIG GET", None)
+        user = ask("ACL WHOAMI", client.acl_whoami, "")
+        refused.pop("ACL WHOAMI", None)
+        problem = _probe(client, keys, refused)
+    scheme = address.client_url.partition(":")[0]
+    return ServerFacts(
+        label=address.label,
+        is_local=address.is_socket or _is_loopback(address.label.rpartition(":")[0]),
+        is_encrypted=scheme == "rediss",
+        info=info,
+        settings={name: str(value) for name, value in settings.items()},
+        clock_skew_seconds=skew,
+        round_trip_seconds=round_trip,
+        user=str(user),
+        lets_anyone_in=_lets_anyone_in(client),
+        refused=refused,
+        write_problem=problem,
+    )
+
+
+def _clock(client: redis.Redis) -> tuple[float, float]:
+    """The skew by the fastest of a few calls, and how long that one took."""
+    best: tuple[float, float] | None = None
+    for _ in range(_CLOCK_PROBES):
+        before, began = time.time(), time.monotonic()
+        seconds, micros = client.time()
+        took = time.monotonic() - began
+        if best is None or took < best[1]:
+            best = int(seconds) + int(micros) / 1e6 - (before + took / 2), took
+    assert best is not None
+    return best
+
+
+def _probe(client: redis.Redis, keys: Keys, refused: dict[str, str]) -> str:
+    """Try what clients and workers do, harmlessly; returns why it does not write."""
+    probe = f"doctor:{uuid4().hex[:8]}"
+    ours, celerys = keys.prefix + probe, keys.result(probe)
+    pipe = client.pipeline(transaction=True)
+    pipe.exists(ours)
+    commands: dict[str, Callable[[], object]] = {
+        "EVAL": lambda: client.eval(_WRITE, 1, ours),
+        "EVAL (keys of results)": lambda: client.eval(_WRITE, 1, celerys),
+        "SCRIPT LOAD": lambda: client.script_load("return 1"),
+        "XREAD": lambda: client.xread({keys.events: "0-0"}, count=1),
+        "XINFO": lambda: client.xinfo_groups(keys.events),
+        "ZRANGE": lambda: client.zrange(keys.workers, 0, 0),
+        "HGETALL": lambda: client.hgetall(keys.task(probe)),
+        "LLEN": lambda: client.llen(keys.celery_prefix + probe),
+        "PUBLISH": lambda: client.publish(celerys, ""),
+        "CLIENT UNBLOCK": lambda: client.client_unblock(0),
+        "MULTI": pipe.execute,
+    }
+    problem = ""
+    for command, act in commands.items():
+        try:
+            act()
+        except redis.exceptions.NoPermissionError as error:
+            refused[command] = str(error)
+        except redis.exceptions.ResponseError as error:
+            # In a script a missing permission has no class of its own.
+            if "permission" in str(error).lower():
+                refused[command] = str(error)
+            elif command.startswith("EVAL"):
+                problem = problem or str(error)
+    return problem
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = getaddrinfo(host.strip("[]"), None, AF_UNSPEC, SOCK_STREAM)
+    except OSError:
+        return False
+    return all(ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in found)
+
+
+def _lets_anyone_in(client: redis.Redis) -> bool | None:
+    """Knock without a password."""
+    pool = client.connection_pool
+    options = {
+        name: value
+        for name, value in pool.connection_kwargs.items()
+        if name not in {"username", "password", "credential_provider"}
+    }
+    stranger = redis.Redis(
+        connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **options)
+    )
+    try:
+        stranger.ping()
+    except redis.exceptions.AuthenticationError:
+        return False
+    except redis.exceptions.ResponseError:
+        # Its default user may connect and do nothing.
+        return False
+    except (redis.exceptions.RedisError, OSError):
+        return None
+    finally:
+        stranger.close()
+        stranger.connection_pool.disconnect()
+    return True
