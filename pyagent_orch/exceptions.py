@@ -73,6 +73,22 @@ class EmbeddedServerError(PyAgentOrchError, RuntimeError):
         return self.problem
 
 
+class StateFileError(PyAgentOrchError, RuntimeError):
+    """A state file cannot be used, or not any more.
+
+    Args:
+        path: the file.
+        problem: what is wrong with it and what to do.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path, self.problem = path, problem
+
+    def __str__(self) -> str:
+        return f"State file {self.path}: {self.problem}."
+
+
 # --- what is refused at submit -------------------------------------------------
 
 
