@@ -83,3 +83,9 @@ def note_run_key(value: dict[str, Any]) -> str:
         file.write(f"{run.run_key}\n")
     time.sleep(value["sleep"])
     return f"attempt {run.attempt}"
+
+
+@register_agent
+def vote_slowly(seconds: float) -> str:
+    time.sleep(seconds)
+    return "approve"
