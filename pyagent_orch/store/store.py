@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import redis
 
@@ -15,6 +16,9 @@ from pyagent_orch.store.keys import Keys
 from pyagent_orch.store.records import Records
 from pyagent_orch.store.runs import Runs
 from pyagent_orch.store.workflows import Workflows
+
+if TYPE_CHECKING:
+    from pyagent_orch.store.inspect import NamespaceFacts, ServerFacts
 
 HARD_LIMIT_GRACE_SECONDS = 5
 """How long code may go on after Celery's soft limit before its process is ended."""
@@ -91,6 +95,24 @@ class Store:
         """The event stream."""
         return EventLog(
             self.client, self.keys, self._settings.events_max_length, self.address.label
+        )
+
+    def inspect(self) -> tuple[ServerFacts, NamespaceFacts]:
+        """What there is, for the doctor; see `store.inspect`.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+        """
+        from pyagent_orch.store.inspect import look_at_namespace, look_at_server
+
+        label = self.address.label
+        server = look_at_server(self.client, label, self.keys)
+        return server, look_at_namespace(
+            self.client,
+            self.keys,
+            self._constants.separator,
+            self._settings.record_ttl_seconds,
+            label,
         )
 
     def ping(self) -> None:

@@ -120,6 +120,10 @@ class NamespaceFacts:
     """How long ago a worker last looked for lost work; None: never."""
     overdue_seconds: float
     """How long the first delayed task has been due; 0 when none is."""
+    jobs: int
+    """Scheduled jobs."""
+    overdue_job_seconds: float
+    """How long the first of them has been due; 0 when none is."""
     expiry: Sequence[ExpirySample]
     rejected: int
     """Messages that were put aside."""
@@ -156,7 +160,9 @@ def look_at_namespace(
             running=running,
             counts={status: client.zcard(keys.status(status)) for status in TaskStatus},
             swept_seconds=look.swept(),
-            overdue_seconds=look.overdue(),
+            overdue_seconds=look.overdue("delayed"),
+            jobs=client.zcard(f"{keys.prefix}jobs"),
+            overdue_job_seconds=look.overdue("jobs:due"),
             expiry=look.expiry(record_ttl_seconds),
             rejected=client.llen(f"{keys.prefix}rejected"),
             foreign_unacked=look.foreign_unacked(),
@@ -263,8 +269,8 @@ class _Look:
         moment = self._client.get(f"{self._keys.prefix}swept")
         return self._age(str(moment)) if moment else None
 
-    def overdue(self) -> float:
-        first: Any = self._client.zrange(f"{self._keys.prefix}delayed", 0, 0, withscores=True)
+    def overdue(self, name: str) -> float:
+        first: Any = self._client.zrange(f"{self._keys.prefix}{name}", 0, 0, withscores=True)
         return max(0.0, self._age(first[0][1])) if first else 0.0
 
     def expiry(self, record_ttl_seconds: float) -> list[ExpirySample]:

@@ -11,8 +11,9 @@ from typing import Any
 from uuid import uuid4
 
 import redis
+from redis.sentinel import SentinelConnectionPool
 
-from pyagent_orch.store.connection import Address, named_errors
+from pyagent_orch.store.connection import named_errors
 from pyagent_orch.store.keys import Keys
 
 _SETTINGS = ("appendfsync", "bind", "protected-mode", "save")
@@ -52,18 +53,18 @@ class ServerFacts:
     """Why it does not write, in its own words; empty when it does."""
 
 
-def look_at_server(client: redis.Redis, address: Address, keys: Keys) -> ServerFacts:
+def look_at_server(client: redis.Redis, label: str, keys: Keys) -> ServerFacts:
     """Collect the facts.
 
     Args:
         client: a client of the server.
-        address: where it is.
+        label: where it is, for people.
         keys: of the namespace whose keys are written to.
 
     Raises:
         OrchestratorConnectionError: it is out of reach, or refuses the login.
     """
-    with named_errors(address.label):
+    with named_errors(label):
         client.ping()
         refused: dict[str, str] = {}
 
@@ -85,17 +86,17 @@ def look_at_server(client: redis.Redis, address: Address, keys: Keys) -> ServerF
         user = ask("ACL WHOAMI", client.acl_whoami, "")
         refused.pop("ACL WHOAMI", None)
         problem = _probe(client, keys, refused)
-    scheme = address.client_url.partition(":")[0]
+        stranger = _stranger(client)
     return ServerFacts(
-        label=address.label,
-        is_local=address.is_socket or _is_loopback(address.label.rpartition(":")[0]),
-        is_encrypted=scheme == "rediss",
+        label=label,
+        is_local=_is_local(stranger),
+        is_encrypted=issubclass(stranger.connection_class, redis.SSLConnection),
         info=info,
         settings={name: str(value) for name, value in settings.items()},
         clock_skew_seconds=skew,
         round_trip_seconds=round_trip,
         user=str(user),
-        lets_anyone_in=_lets_anyone_in(client),
+        lets_anyone_in=_lets_anyone_in(stranger),
         refused=refused,
         write_problem=problem,
     )
@@ -148,35 +149,43 @@ def _probe(client: redis.Redis, keys: Keys, refused: dict[str, str]) -> str:
     return problem
 
 
-def _is_loopback(host: str) -> bool:
+def _stranger(client: redis.Redis) -> redis.ConnectionPool:
+    """Connections to the same server, without a login."""
+    pool = client.connection_pool
+    without = {"username", "password", "credential_provider", "connection_pool"}
+    options = {name: value for name, value in pool.connection_kwargs.items() if name not in without}
+    kind = pool.connection_class
+    if isinstance(pool, SentinelConnectionPool):
+        # These connections ask their pool for the primary's address; ours shall have it.
+        options["host"], options["port"] = pool.get_master_address()
+        encrypted = issubclass(kind, redis.SSLConnection)
+        kind = redis.SSLConnection if encrypted else redis.Connection
+    return redis.ConnectionPool(connection_class=kind, **options)
+
+
+def _is_local(pool: redis.ConnectionPool) -> bool:
+    """Whether it is a socket file, or a host that is this one by every address it has."""
+    options = pool.connection_kwargs
+    if "path" in options:
+        return True
     try:
-        found = getaddrinfo(host.strip("[]"), None, AF_UNSPEC, SOCK_STREAM)
+        found = getaddrinfo(str(options.get("host", "localhost")), None, AF_UNSPEC, SOCK_STREAM)
     except OSError:
         return False
     return all(ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in found)
 
 
-def _lets_anyone_in(client: redis.Redis) -> bool | None:
+def _lets_anyone_in(pool: redis.ConnectionPool) -> bool | None:
     """Knock without a password."""
-    pool = client.connection_pool
-    options = {
-        name: value
-        for name, value in pool.connection_kwargs.items()
-        if name not in {"username", "password", "credential_provider"}
-    }
-    stranger = redis.Redis(
-        connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **options)
-    )
+    stranger = redis.Redis(connection_pool=pool)
     try:
         stranger.ping()
-    except redis.exceptions.AuthenticationError:
-        return False
-    except redis.exceptions.ResponseError:
-        # Its default user may connect and do nothing.
+    except (redis.exceptions.AuthenticationError, redis.exceptions.ResponseError):
+        # Or its default user may connect and do nothing.
         return False
     except (redis.exceptions.RedisError, OSError):
         return None
     finally:
         stranger.close()
-        stranger.connection_pool.disconnect()
+        pool.disconnect()
     return True

@@ -1,0 +1,36 @@
+"""The doctor's call; a part of the facade."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyagent_orch.doctor import Finding
+    from pyagent_orch.orchestrator.connection import Connection
+
+
+class Checkup:
+    """The call about the installation as a whole; a base of `Orchestrator`."""
+
+    _connection: Connection
+
+    def doctor(self) -> list[Finding]:
+        """Examine the installation: what is wrong, and what to do about it.
+
+        Takes about a second, changes nothing, and is safe at any time. Every check gives a
+        finding, also when all is well; `pyagent_orch.doctor.worst(findings)` is the highest
+        severity. When Redis is out of reach that is the one finding, not an error.
+
+        Raises:
+            OrchestratorClosedError: after `close`.
+            EmbeddedServerError: there is no private server to start.
+        """
+        from pyagent_orch.doctor import examine
+
+        connection = self._connection
+        return examine(
+            connection.client,
+            connection.settings,
+            embedded=connection.is_embedded,
+            lasting=connection.state_file is not None,
+        )
