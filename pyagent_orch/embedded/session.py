@@ -40,6 +40,11 @@ class EmbeddedSession:
         self._worker = InProcessWorker(self.app, settings.concurrency)
         self._worker.start()
 
+    @property
+    def pid(self) -> int:
+        """The process that has it; a forked child only inherits the object."""
+        return self._key[0]
+
     @classmethod
     def acquire(cls, settings: Settings, state_file: str | Path | None = None) -> EmbeddedSession:
         """Start, or share, the server and the worker of this process.

@@ -58,18 +58,23 @@ class DurableHandler:
         self._consumer = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._client = store.blocking_client()
         self._stopping = threading.Event()
+        self._in_hand: tuple[str, ...] = ()
         self._thread = threading.Thread(
             target=self._serve, name=f"pyagent-durable-{group}", daemon=True
         )
+        self._renewer = threading.Thread(
+            target=self._renew, name=f"pyagent-durable-{group}-renew", daemon=True
+        )
 
     def start(self) -> None:
-        """Make the group and start the thread.
+        """Make the group and start the threads.
 
         Raises:
             OrchestratorConnectionError: Redis is out of reach.
         """
         self._store.events.create_group(self.group)
         self._thread.start()
+        self._renewer.start()
 
     def stop(self) -> None:
         """End the thread; what it has not answered another process takes over. Idempotent."""
@@ -83,9 +88,10 @@ class DurableHandler:
             try:
                 batch = events.claim_stale(self.group, self._consumer, TAKE_OVER_AFTER_MS)
                 batch += events.read_group(self.group, self._consumer, self._client)
-                for event in batch:
+                for place, event in enumerate(batch):
                     if self._stopping.is_set():
                         break
+                    self._in_hand = tuple(one.id for one in batch[place:])
                     if self._handle(event):
                         events.acknowledge(self.group, [event.id])
                 told = False
@@ -97,7 +103,17 @@ class DurableHandler:
                     logger.warning("Durable handler %r waits for Redis: %s", self.group, error)
                 told = True
                 self._stopping.wait(_PAUSE)
+            finally:
+                self._in_hand = ()
         self._client.close()
+
+    def _renew(self) -> None:
+        """Keep others from taking over what is only slow."""
+        while not self._stopping.wait(TAKE_OVER_AFTER_MS / 4000):
+            in_hand = self._in_hand
+            if in_hand:
+                with suppress(OrchestratorConnectionError, RedisError):
+                    self._store.events.renew(self.group, self._consumer, in_hand)
 
     def _make_group_anew(self) -> None:
         """Redis lost the group: it came back without its data, or somebody removed it."""
@@ -121,7 +137,7 @@ class DurableHandler:
             result = self.handler(argument)
             if inspect.iscoroutine(result):
                 asyncio.run_coroutine_threadsafe(result, background_loop().loop).result()
-        except Exception:
+        except BaseException:  # also a `sys.exit()`, which would end the handler's thread
             logger.exception(
                 "Durable handler %r raised for %s %s; it is offered again",
                 self.group,

@@ -125,7 +125,8 @@ class Connection:
             listener.stop()
         if client is not None:
             client.close()
-        if session is not None:
+        if session is not None and session.pid == os.getpid():
+            # A forked child is no user of its parent's worker.
             session.release()
 
 

@@ -69,7 +69,8 @@ RedisError = redis.exceptions.RedisError
 """The root of what the client library raises; for rooms that must not know it."""
 
 _PASSING = (
-    *("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN"),
+    # With its blank: BUSYGROUP is something else.
+    *("OOM", "LOADING", "READONLY", "MISCONF", "BUSY ", "TRYAGAIN", "CLUSTERDOWN"),
     *("NOREPLICAS", "UNBLOCKED"),
 )
 """How errors begin that pass: full, loading, failing over."""

@@ -99,14 +99,14 @@ class EventLog:
             group: its name.
             whole: whether it gets all that is in the stream; else every event from now on.
         """
-        try:
-            with named_errors(self._label):
+        with named_errors(self._label):
+            try:
                 self._client.xgroup_create(
                     self._keys.events, group, id="0" if whole else "$", mkstream=True
                 )
-        except redis.exceptions.ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise
+            except redis.exceptions.ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
 
     def read_group(
         self, group: str, consumer: str, client: BlockingClient, *, count: int = 100
@@ -126,6 +126,13 @@ class EventLog:
                 self._keys.events, group, consumer, min_idle_time=idle_ms, count=100
             )
         return [_event(event_id, fields) for event_id, fields in reply[1] if fields]
+
+    def renew(self, group: str, consumer: str, event_ids: Sequence[str]) -> None:
+        """Say that a consumer still has these events in hand, so that no other one takes over."""
+        with named_errors(self._label):
+            self._client.xclaim(
+                self._keys.events, group, consumer, 0, list(event_ids), idle=0, justid=True
+            )
 
     def acknowledge(self, group: str, event_ids: Sequence[str]) -> None:
         """Say that these events are dealt with."""
