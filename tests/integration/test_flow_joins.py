@@ -227,7 +227,7 @@ def test_a_clock_that_is_not_needed_any_more_is_gone(
             return Expand(turns("b"), 2)
         return Done("end")
 
-    orch, workflow, gate = run(step)
+    _, workflow, gate = run(step)
     gate.open("a")
     until(lambda: len(calls) == 2)
     time.sleep(1.2)  # The clock would have struck by now.
