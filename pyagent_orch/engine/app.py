@@ -12,10 +12,11 @@ from pyagent_orch.engine.run import register_run_task
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.engine.signals import connect_signals
 from pyagent_orch.exceptions import ConfigurationError
-from pyagent_orch.store import Address, parse_address
+from pyagent_orch.store import Address, parse_address, sentinel_options
 from pyagent_orch.store.keys import Keys
 
 TRANSPORT = "pyagent_orch.engine.transport:Transport"
+SENTINEL_TRANSPORT = "pyagent_orch.engine.transport:SentinelTransport"
 CONSUMER = "pyagent_orch.engine.consumer:Consumer"
 SOCKET_TRANSPORT = "pyagent-orch"
 """The transport's name in URLs: of `redis+socket://` kombu takes the stock transport from
@@ -53,6 +54,18 @@ def create_app(settings: Settings | None = None, *, address: Address | None = No
     return app
 
 
+def _sentinel_options(address: Address, settings: Settings) -> dict[str, Any]:
+    """What kombu and Celery's backend want to know beside the URL; empty without Sentinel."""
+    if address.master is None:
+        return {}
+    login = sentinel_options(
+        address,
+        connect_timeout=settings.connect_timeout_seconds,
+        socket_timeout=settings.socket_timeout_seconds,
+    )
+    return {"master_name": address.master, "sentinel_kwargs": login}
+
+
 def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
     keys = Keys(settings.namespace)
     # A socket file has no network to keep alive, and redis-py refuses to be told.
@@ -63,11 +76,15 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
         "socket_connect_timeout": settings.connect_timeout_seconds,
         **keep_alive,
     }
+    # A copy for each: Celery's backend puts its own words into it.
+    tls = dict(address.tls) if address.tls is not None else None
+    sentinel = _sentinel_options(address, settings)
     return {
         "broker_url": address.broker_url.replace(
             "redis+socket://", f"{SOCKET_TRANSPORT}+socket://", 1
         ),
-        "broker_transport": TRANSPORT,
+        "broker_transport": SENTINEL_TRANSPORT if sentinel else TRANSPORT,
+        **({"broker_use_ssl": tls, "redis_backend_use_ssl": tls} if tls else {}),
         "result_backend": address.broker_url,
         "broker_transport_options": {
             # The record is the truth and a message is a hint: safety does not rest on
@@ -79,10 +96,12 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
             "global_keyprefix": keys.celery_prefix,
             "rejected_key": keys.rejected,
             **sockets,
+            **sentinel,
         },
         "result_backend_transport_options": {
             "global_keyprefix": keys.celery_prefix,
             "retry_policy": {"timeout": 5.0},
+            **sentinel,
         },
         "redis_socket_timeout": settings.socket_timeout_seconds,
         "redis_socket_connect_timeout": settings.connect_timeout_seconds,

@@ -240,3 +240,19 @@ class Transport(kombu_redis.Transport):
     """The transport of `create_app`."""
 
     Channel = Channel
+
+
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):
+    """The same on a Redis whose master Sentinel names."""
+
+    from_transport_options = (  # type: ignore[assignment] # of both
+        *kombu_redis.SentinelChannel.from_transport_options,
+        "rejected_key",
+    )
+
+
+class SentinelTransport(Transport):
+    """The transport of `create_app` for `sentinel://`."""
+
+    default_port = kombu_redis.SentinelTransport.default_port  # type: ignore[assignment] # kombu: None
+    Channel = SentinelChannel

@@ -5,13 +5,8 @@ The only room that knows redis. Every change of state is one Lua act in
 """
 
 from pyagent_orch.store.acts import ActConstants, MessageTemplate
-from pyagent_orch.store.connection import (
-    Address,
-    RedisError,
-    is_missing_group,
-    is_outage,
-    parse_address,
-)
+from pyagent_orch.store.address import Address, parse_address
+from pyagent_orch.store.connection import RedisError, is_missing_group, is_outage, sentinel_options
 from pyagent_orch.store.store import Store
 
 __all__ = [
@@ -23,4 +18,5 @@ __all__ = [
     "is_missing_group",
     "is_outage",
     "parse_address",
+    "sentinel_options",
 ]

@@ -1,4 +1,4 @@
-"""Connections to Redis: addresses, time-outs, and errors that name no secret."""
+"""Connections to Redis: time-outs, and errors that name no secret."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from urllib.parse import parse_qs, urlencode, urlsplit
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
-from pyagent_orch.exceptions import ConfigurationError, OrchestratorConnectionError
+from pyagent_orch.exceptions import OrchestratorConnectionError
+from pyagent_orch.store.address import Address
 
 _WAKE_SECONDS = 0.02
 """Between two calls that wake a reader."""
@@ -83,96 +84,6 @@ _PASSING_CLASSES = (
     redis.exceptions.MasterDownError,
 )
 
-SCHEMES = ("redis", "rediss", "unix", "redis+socket")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where Redis is, in the words of both libraries. The repr holds no password."""
-
-    label: str
-    """Host and port, or the socket's path: for people."""
-    _client_url: str
-    _broker_url: str
-
-    @property
-    def is_socket(self) -> bool:
-        """Whether it is a socket file, not a host and port."""
-        return self._client_url.startswith("unix")
-
-    @property
-    def client_url(self) -> str:
-        """For redis-py. May hold a password."""
-        return self._client_url
-
-    @property
-    def broker_url(self) -> str:
-        """For kombu and Celery. May hold a password."""
-        return self._broker_url
-
-    def __repr__(self) -> str:
-        return f"Address({self.label!r})"
-
-
-def parse_address(url: str) -> Address:
-    """Read a Redis URL.
-
-    Args:
-        url: `redis://[user:password@]host[:port][/db]`, `rediss://...` for TLS,
-            `unix:///path?db=0` or `redis+socket:///path?virtual_host=0`.
-
-    Raises:
-        ConfigurationError: it is none of these; the text does not show the URL.
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ConfigurationError("redis_url", "its host is no valid address") from None
-    if parts.scheme not in SCHEMES:
-        raise ConfigurationError(
-            "redis_url",
-            f"scheme {parts.scheme or '(none)'!r} is not one of {', '.join(SCHEMES)}; "
-            "for example redis://localhost:6379/0",
-        )
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    if parts.scheme in ("unix", "redis+socket"):
-        if not parts.path:
-            raise ConfigurationError(
-                "redis_url", "a socket URL needs a path: unix:///run/redis.sock"
-            )
-        db = query.pop("virtual_host", query.pop("db", "0"))
-        credentials, at, _ = parts.netloc.rpartition("@")
-        client = f"unix://{credentials}{at}{parts.path}?{urlencode({'db': db, **query})}"
-        broker = (
-            f"redis+socket://{credentials}{at}{parts.path}?"
-            f"{urlencode({'virtual_host': db, **query})}"
-        )
-        return _checked(Address(parts.path, client, broker))
-    try:
-        port = parts.port or 6379
-    except ValueError:
-        raise ConfigurationError("redis_url", "its port is no number from 1 to 65535") from None
-    database = parts.path.strip("/")
-    if database and not database.isdigit():
-        # Not shown: behind a "/" in a password that is not quoted stands its rest.
-        raise ConfigurationError(
-            "redis_url", "its database is no number (a '/' in a password is written %2F)"
-        )
-    return _checked(Address(f"{parts.hostname or 'localhost'}:{port}", url, url))
-
-
-def _checked(address: Address) -> Address:
-    """Have the client library read the URL's options now instead of at the first call."""
-    try:
-        pool = redis.ConnectionPool.from_url(address.client_url)
-        pool.connection_class(**pool.connection_kwargs)
-    except (TypeError, ValueError):
-        # The library's text may show the value.
-        raise ConfigurationError(
-            "redis_url", "an option behind its '?' is unknown or has a wrong value"
-        ) from None
-    return address
-
 
 def connect(
     address: Address, *, connect_timeout: float, socket_timeout: float, retries: int = 1
@@ -183,16 +94,40 @@ def connect(
     opens its own connections. One lost connection is mended at once; what takes
     longer is the caller's decision, so that a submit never hangs.
     """
-    return redis.Redis.from_url(
-        address.client_url,
-        decode_responses=True,
-        socket_connect_timeout=connect_timeout,
-        socket_timeout=socket_timeout,
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_connect_timeout": connect_timeout,
+        "socket_timeout": socket_timeout,
         # A socket file has no network to keep alive.
         **({} if address.is_socket else {"socket_keepalive": True}),
-        retry=Retry(NoBackoff(), retries, supported_errors=(redis.exceptions.ConnectionError,)),
-        health_check_interval=30,
+        **(address.tls or {}),
+        "retry": Retry(NoBackoff(), retries, supported_errors=(redis.exceptions.ConnectionError,)),
+        "health_check_interval": 30,
+    }
+    if address.master is None:
+        return redis.Redis.from_url(address.client_url, **options)
+    login = sentinel_options(
+        address, connect_timeout=connect_timeout, socket_timeout=socket_timeout
     )
+    sentinel = Sentinel(address.sentinels, sentinel_kwargs=login)
+    if address.tls is not None:
+        options["ssl"] = True
+    client: redis.Redis = sentinel.master_for(address.master, **options, **address.login)
+    return client
+
+
+def sentinel_options(
+    address: Address, *, connect_timeout: float, socket_timeout: float
+) -> dict[str, Any]:
+    """How to talk to the Sentinels themselves (redis-py's and kombu's `sentinel_kwargs`)."""
+    return {
+        "socket_connect_timeout": connect_timeout,
+        "socket_timeout": socket_timeout,
+        # There is another Sentinel to ask; the library's own retries take eight seconds.
+        "retry": Retry(NoBackoff(), 0),
+        **({"ssl": True, **address.tls} if address.tls is not None else {}),
+        **address.sentinel_login,
+    }
 
 
 def is_outage(error: BaseException) -> bool:

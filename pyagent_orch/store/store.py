@@ -9,7 +9,8 @@ import redis
 
 from pyagent_orch.config import Settings
 from pyagent_orch.store.acts import ActConstants, Acts, MessageTemplate
-from pyagent_orch.store.connection import Address, BlockingClient, connect, named_errors
+from pyagent_orch.store.address import Address
+from pyagent_orch.store.connection import BlockingClient, connect, named_errors
 from pyagent_orch.store.events import EventLog
 from pyagent_orch.store.fleet import Fleet
 from pyagent_orch.store.keys import Keys
