@@ -36,7 +36,9 @@ def test_killed_processes_cost_no_task(
     for _ in range(faults):
         victim = random.choice(it.living)
         it.strike(victim, signal.SIGKILL, who)
-        if who != "child":
+        if who == "child":
+            it.recover()
+        else:
             victim.process.wait(10)
             it.start()
     account = it.settle()
@@ -55,7 +57,8 @@ def test_frozen_workers_change_nothing_when_they_come_back(
     rig: Callable[..., Rig], report: Report, faults: int
 ) -> None:
     it = rig(workers=2)
-    it.begin(seconds=(0.5, 2.0))
+    # Few enough that what is taken over is not queued for longer than the worker is frozen.
+    it.begin(seconds=(1.0, 2.0), pause=0.5)
     for _ in range(faults):
         victim = random.choice(it.living)
         it.strike(victim, signal.SIGSTOP)
