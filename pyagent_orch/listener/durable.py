@@ -86,8 +86,10 @@ class DurableHandler:
         events, told = self._store.events, False
         while not self._stopping.is_set():
             try:
-                batch = events.claim_stale(self.group, self._consumer, TAKE_OVER_AFTER_MS)
-                batch += events.read_group(self.group, self._consumer, self._client)
+                # What was taken over does not wait for a read that blocks.
+                batch = events.claim_stale(
+                    self.group, self._consumer, TAKE_OVER_AFTER_MS
+                ) or events.read_group(self.group, self._consumer, self._client)
                 for place, event in enumerate(batch):
                     if self._stopping.is_set():
                         break

@@ -146,8 +146,17 @@ def test_an_event_in_hand_is_not_taken_from_a_process_that_is_only_slow(
         sender.emit("custom.event", number)
     member().on("custom.*", slow, durable="group")
     member().on("custom.*", slow, durable="group")
-    until(lambda: len(heard) >= 20 and unanswered(sender) == 0, timeout=15)
+    holders: set[str] = set()
+
+    def all_answered() -> bool:
+        store = sender._store
+        members = store.client.xinfo_consumers(store.keys.events, "group")
+        holders.update(member["name"] for member in members if member["pending"])
+        return len(heard) >= 20 and unanswered(sender) == 0
+
+    until(all_answered, timeout=15)
     assert sorted(heard) == list(range(20))
+    assert len(holders) == 1
 
 
 def test_an_async_durable_handler_has_ended_when_its_event_is_answered(member: Member) -> None:
