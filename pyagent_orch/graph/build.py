@@ -73,7 +73,7 @@ def _listed_edges(
     for waiting, needed in dependencies.items():
         task = directory.find(waiting, "`dependencies` has an entry for")
         for name in (needed,) if isinstance(needed, str) else needed:
-            yield task, directory.find(name, f"task {waiting!r} waits for")
+            yield task, directory.find(name, f"task {directory.label(task)!r} waits for")
 
 
 def _traced_edges(

@@ -231,19 +231,21 @@ class _Planner:
 
 def _tell_apart(workflow: Workflow) -> None:
     """Number the names that tasks have from their agents; the user's own must differ."""
+    tasks = list({id(task): task for task in workflow.tasks}.values())
     used: set[str] = set()
-    for task in workflow.tasks:
-        if task.name not in used:
+    for task in tasks:
+        if task.has_own_name and task.name in used:
+            raise DuplicateTaskError(
+                workflow.name, f"two of its tasks are named {task.name!r}; give each its own name"
+            )
+        if task.has_own_name:
             used.add(task.name)
-        elif not task.has_own_name:
+    for task in tasks:
+        if not task.has_own_name:
             name, number = task.name, 2
             while task.name in used:
                 task.name, number = f"{name} {number}", number + 1
             used.add(task.name)
-        elif all(other is not task for other in workflow.tasks[: workflow.tasks.index(task)]):
-            raise DuplicateTaskError(
-                workflow.name, f"two of its tasks are named {task.name!r}; give each its own name"
-            )
 
 
 def _directory(tasks: Iterable[Task]) -> dict[str, str]:

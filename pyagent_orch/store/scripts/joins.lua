@@ -106,7 +106,12 @@ local function weigh(id, cause)
     can = ok + bad + out >= math.min(n, tonumber(string.sub(need, 9)))
   elseif need ~= '' then
     can = ok >= tonumber(need)
-    never = not can and n - bad - out < tonumber(need)
+    -- A failure decides at once. A branch not taken does not: how it counts for others
+    -- must not hang on which came first.
+    never = not can and n - bad - out < tonumber(need) and (bad > 0 or ok + bad + out == n)
+    if never then
+      cause = 'it needs ' .. need .. ' of its ' .. n .. ' dependencies' .. (cause ~= '' and ': ' .. cause or '')
+    end
   else
     never = bad > 0 or (n > 0 and out == n)
     can = not never and ok + out == n
