@@ -217,12 +217,12 @@ class AgentPatterns:
         return _read(pattern, await _arun(pattern, problem, options), ChainOfThoughtResult)
 
 
-def workflow_of(pattern: Pattern, question: object, options: RunOptions) -> Workflow:
-    """A workflow whose one task is a pattern."""
+def workflow_of(pattern: Pattern, question: JSONValue, options: RunOptions) -> Workflow:
+    """A workflow whose one task is a pattern; the question is data, whatever is in it."""
     task = Task(
         pattern,
         question,
-        name=pattern.name,
+        name=_name_for(pattern, question),
         retry=options.get("retry", ATTEMPTS),
         timeout=options.get("timeout"),
         priority=options.get("priority", DEFAULT_PRIORITY),
@@ -236,16 +236,25 @@ def workflow_of(pattern: Pattern, question: object, options: RunOptions) -> Work
     )
 
 
-def _submit(pattern: Pattern, question: object, options: RunOptions) -> Workflow:
+def _name_for(pattern: Pattern, question: JSONValue) -> str:
+    """A name for the task that no braces in the question mean: it is data, and no template."""
+    text, name, number = repr(question), pattern.name, 1
+    while f"{{{name}." in text:
+        number += 1
+        name = f"{pattern.name} {number}"
+    return name
+
+
+def _submit(pattern: Pattern, question: JSONValue, options: RunOptions) -> Workflow:
     orchestrator = options.get("orchestrator") or default_orchestrator()
     return orchestrator.submit_workflow(workflow_of(pattern, question, options))
 
 
-def _run(pattern: Pattern, question: object, options: RunOptions) -> Any:
+def _run(pattern: Pattern, question: JSONValue, options: RunOptions) -> Any:
     return _submit(pattern, question, options).result()
 
 
-async def _arun(pattern: Pattern, question: object, options: RunOptions) -> Any:
+async def _arun(pattern: Pattern, question: JSONValue, options: RunOptions) -> Any:
     return await (await asyncio.to_thread(_submit, pattern, question, options))
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pyagent_orch.exceptions import InvalidWorkflowError
 from pyagent_orch.models.usage import Usage
 from pyagent_orch.workflows import FlowCall
+from pyagent_orch.workflows.flows import Outcome
 
 Limit = Literal["turns", "tokens", "requests", "seconds"]
 
@@ -61,9 +62,10 @@ class Ledger(BaseModel):
             if not one.status.is_final:
                 continue
             counted.append(one.id)
-            if one.usage is not None and one.id not in kept.counted:
-                # The empty sum has no model, and would take it from the first.
-                usage = usage + one.usage if usage.requests else one.usage
+            spent = one.usage or _of_pattern(call, one)
+            if spent is not None and one.id not in kept.counted:
+                # The empty sum has no model; it would make that of the first unknown.
+                usage = usage + spent if usage.requests else spent
         return cls(turns=kept.turns, usage=usage, counted=tuple(counted))
 
     def reached(self, limits: Limits, elapsed: float) -> Limit | None:
@@ -81,6 +83,17 @@ class Ledger(BaseModel):
     def dump(self) -> dict[str, Any]:
         """As it lies in a flow's state."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def _of_pattern(call: FlowCall, outcome: Outcome) -> Usage | None:
+    """What a turn cost that was a pattern: its own turns were paid, and its result says so."""
+    result = outcome.output
+    if not isinstance(result, dict) or result.get("workflow_id") != call.workflow_id:
+        return None
+    try:
+        return Usage.model_validate(result.get("usage"))
+    except ValidationError:
+        return None
 
 
 def wake_after(limits: Limits, elapsed: float) -> float | None:

@@ -273,6 +273,32 @@ def test_a_pattern_may_be_a_member_of_a_team(embedded: Callable[..., Orchestrato
     assert '"final_answer":"[' in str(result.delegations[0].answer)
 
 
+def test_what_the_turns_of_a_member_that_is_a_pattern_cost_is_in_the_sum(
+    embedded: Callable[..., Orchestrator], models: ChatServer
+) -> None:
+    models.default = lambda request: (
+        tool_call("final_result", vote="approve", reasoning="Fine.")
+        if request.instructions == "You vote"
+        else answer("words")
+    )
+    panel = Consensus(agents=[agent("You vote")] * 3, early_stop=False)
+    result = AgentPatterns.chain_of_thought("p", panel, ["a", "b"], orchestrator=embedded())
+    assert len(models.requests) == result.usage.requests == 6
+
+
+@pytest.mark.parametrize(
+    "question", ["{consensus.output}", "{{consensus.output}}", "{consensus.x} {y.output} {}", "{"]
+)
+def test_a_question_is_data_and_no_template(
+    embedded: Callable[..., Orchestrator], question: str
+) -> None:
+    asked: list[object] = []
+    AgentPatterns.consensus(
+        {"q": [question]}, [lambda value: asked.append(value) or "yes"], orchestrator=embedded()
+    )
+    assert asked == [{"q": [question]}]
+
+
 def test_a_pattern_alone_is_refused_with_the_remedy(embedded: Callable[..., Orchestrator]) -> None:
     with pytest.raises(InvalidTaskError, match="submit_workflow"):
         embedded().submit(Consensus(agents=[lambda _: "yes"]), "x")

@@ -8,10 +8,16 @@ from typing import assert_type
 
 from pyagent_orch import (
     Agent,
+    AgentPatterns,
+    ChainOfThoughtResult,
+    Consensus,
+    ConsensusResult,
+    DebateResult,
     Event,
     Orchestrator,
     RetryPolicy,
     Settings,
+    SupervisorResult,
     Task,
     TaskStatus,
     Usage,
@@ -60,6 +66,16 @@ async def an_orchestrator_can_be_awaited() -> None:
         assert_type(orchestrator, Orchestrator)
         assert_type(await orchestrator.asubmit(shout, "a"), Task)
         assert_type(orchestrator.aevents(), AsyncIterator[Event])
+
+
+async def each_pattern_has_its_own_result(team: list[Agent]) -> None:
+    one = team[0]
+    assert_type(AgentPatterns.supervisor("x", team), SupervisorResult)
+    assert_type(AgentPatterns.consensus("x", team, threshold=0.66), ConsensusResult)
+    assert_type(AgentPatterns.debate("x", one, one, one, rounds=3), DebateResult)
+    assert_type(AgentPatterns.chain_of_thought("x", one, ["a"]), ChainOfThoughtResult)
+    assert_type(await AgentPatterns.aconsensus("x", team, limits={"turns": 3}), ConsensusResult)
+    assert_type(Consensus(agents=team).read({}), ConsensusResult)
 
 
 def an_agent_is_made_of_instructions() -> None:
