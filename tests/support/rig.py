@@ -61,7 +61,7 @@ class Rig:
         self.orchestrator = self.fleet.orchestrator
         for _ in range(self.count):
             self.start(wait=False)
-        until(lambda: len(self.orchestrator.workers()) == self.count, 60)
+        until(lambda: len(self.orchestrator.workers()) >= self.count, 60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,9 +82,14 @@ class Rig:
 
     def begin(self, seconds: tuple[float, float] = (0.1, 0.6), pause: float = 0.1) -> Load:
         """Start the stream of tasks, and wait until one runs."""
+        self.load_only(seconds, pause)
+        until(self.load.running, 20)
+        return self.load
+
+    def load_only(self, seconds: tuple[float, float] = (0.1, 0.6), pause: float = 0.1) -> Load:
+        """Start the stream of tasks."""
         self.load = Load(self.orchestrator, self.directory / "runs", seconds, pause)
         self.load.__enter__()
-        until(self.load.running, 20)
         return self.load
 
     # --- faults -------------------------------------------------------------------------

@@ -1,0 +1,203 @@
+"""What happens to a whole fleet and its clients: deploys, long tasks, wrong clocks, copies."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.fault_agents import noted
+from support.fault_report import Report
+from support.fleet import ROOT, TESTS, until
+from support.fleet_agents import die
+from support.load import Account
+from support.rig import AGENTS, Rig
+
+from pyagent_orch import Task
+
+pytestmark = [
+    pytest.mark.faults, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(1200),
+]  # fmt: skip
+
+
+def test_rolling_restarts_under_load_cost_no_task_and_no_second_run(
+    rig: Callable[..., Rig], report: Report, faults: int
+) -> None:
+    it = rig(workers=4)
+    it.begin(seconds=(0.2, 1.5))
+    for _ in range(-(-faults // 4)):
+        for old in it.living:
+            it.start()
+            until(lambda old=old: it.is_busy(old), 20)
+            it.faults += 1
+            it.load.fault()
+            old.kill(signal.SIGTERM)
+            assert old.process.wait(15) == 0
+    account = it.settle()
+    report.add("rolling restart of 4 workers", it.faults, account)
+    assert not account.started_again
+
+
+def test_killed_workers_at_the_default_settings_are_healed_within_15_seconds(
+    rig: Callable[..., Rig], report: Report, faults: int
+) -> None:
+    rigs = [rig(workers=2, env={}) for _ in range(4)]
+    for it in rigs:
+        it.begin(seconds=(1.0, 3.0), pause=0.5)
+
+    def strike(it: Rig) -> None:
+        victim = random.choice(it.living)
+        it.strike(victim, signal.SIGKILL)
+        victim.process.wait(10)
+        it.start()
+        until(lambda: not it.has_lease(victim), 20)
+
+    with ThreadPoolExecutor(len(rigs)) as pool:
+        for _ in range(-(-faults // len(rigs))):
+            list(pool.map(strike, rigs))
+    for it in rigs:
+        account = it.settle()
+        report.add("kill -9: threads worker, defaults", it.faults, account)
+        assert not account.ended_twice
+        assert account.healing
+        assert max(account.healing) < 15
+
+
+def test_tasks_longer_than_every_timeout_run_once(
+    rig: Callable[..., Rig], report: Report, faults: int
+) -> None:
+    short = {
+        "PYAGENT_ORCH_LEASE_SECONDS": "1",
+        "PYAGENT_ORCH_HEARTBEAT_SECONDS": "0.2",
+        "PYAGENT_ORCH_SOCKET_TIMEOUT_SECONDS": "1",
+        "PYAGENT_ORCH_CONNECT_TIMEOUT_SECONDS": "1",
+    }
+    it = rig(workers=2, concurrency=max(4, faults), env=short)
+    load = it.begin(seconds=(6.0, 10.0), pause=0.1)
+    until(lambda: len(load.tasks) >= faults, 60)
+    account = it.settle()
+    report.add("task longer than every timeout", account.tasks, account, [])
+    assert not account.started_again
+
+
+SHIFTED = """
+import os, time
+_now, _shift = time.time, float(os.environ["CLOCK_SHIFT"])
+time.time = lambda: _now() + _shift
+"""
+
+
+def test_the_clocks_of_workers_do_not_matter(
+    rig: Callable[..., Rig], report: Report, faults: int
+) -> None:
+    """One worker an hour ahead, one an hour behind: leases and delays go by Redis' clock."""
+    it = rig(workers=0)
+    (it.directory / "sitecustomize.py").write_text(SHIFTED)
+    path = os.pathsep.join([str(it.directory), str(ROOT), str(TESTS)])
+    for shift in ("3600", "-3600"):
+        clock = {**it.env, "CLOCK_SHIFT": shift, "PYTHONPATH": path}
+        it.fleet.start("threads", 4, env=clock)
+    it.begin(pause=0.2)
+    delayed = [
+        Task(noted, {"log": os.devnull, "seconds": 0.0}, delay=2.0) for _ in range(max(2, faults))
+    ]
+    it.orchestrator.submit_many(delayed)
+    it.orchestrator.wait(*delayed, timeout=30)
+    for task in delayed:
+        assert 2.0 <= (task.started_at - task.created_at).total_seconds() < 8
+    until(lambda: len(it.load.tasks) > faults, 60)
+    account = it.settle()
+    report.add("clock of the worker 1 h off", account.tasks, account, [])
+    assert not account.started_again
+    assert {task.worker.split("@")[0] for task in it.load.tasks.values()} == {
+        worker.name for worker in it.fleet.workers
+    }
+
+
+def test_every_message_pushed_three_times_runs_once(
+    rig: Callable[..., Rig], report: Report, faults: int
+) -> None:
+    it = rig(workers=0)
+    load = it.load_only(pause=0.01)
+    until(lambda: len(load.tasks) >= max(50, faults), 60)
+    copies = 0
+    for key in it.raw.run("KEYS", "rig:agents*"):
+        for message in it.raw.run("LRANGE", key, 0, -1):
+            it.raw.run("LPUSH", key, message, message)
+            copies += 2
+    it.start()
+    it.start()
+    account = it.settle()
+    report.add("message pushed three times", copies, account, [])
+    assert not account.started_again
+
+
+CLIENT = """
+import os, sys
+from pyagent_orch import Orchestrator
+from support.fault_agents import noted
+url, log, returned = sys.argv[1:]
+orchestrator = Orchestrator(redis_url=url, namespace="rig")
+file = os.open(returned, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+while True:
+    task = orchestrator.submit(noted, {"log": log, "seconds": 0.01})
+    os.write(file, task.id.encode() + b"\\n")
+"""
+
+
+def test_clients_killed_while_they_submit_leave_whole_tasks(
+    rig: Callable[..., Rig], report: Report, faults: int
+) -> None:
+    it = rig(workers=2, concurrency=8)
+    log = it.directory / "runs"
+
+    def client(number: int) -> list[str]:
+        returned = it.directory / f"returned{number}"
+        words = [sys.executable, "-c", CLIENT, it.raw.url, str(log), str(returned)]
+        with (it.directory / "clients.log").open("ab") as output:
+            process = subprocess.Popen(
+                words, env=it.fleet.environment(AGENTS), stdout=output, stderr=output
+            )
+            until(lambda: returned.exists() and returned.stat().st_size, 30)
+            time.sleep(random.uniform(0, 0.2))
+            process.kill()
+            process.wait(10)
+        # A line that it could not finish was not told to anybody.
+        return returned.read_text().rpartition("\n")[0].split()
+
+    with ThreadPoolExecutor(2) as pool:
+        told = [task_id for ids in pool.map(client, range(faults)) for task_id in ids]
+    until(lambda: not it.orchestrator.tasks(status="pending", limit=1), 60)
+    until(lambda: not it.orchestrator.tasks(status="running", limit=1), 60)
+    lost = [i for i in told if it.orchestrator.status(i) != "completed"]
+    starts = Counter(
+        line.split('"')[3] for line in log.read_text().splitlines() if '"start"' in line
+    )
+    twice = [task_id for task_id, count in starts.items() if count > 1]
+    account = Account(len(starts), lost, [], [], [], twice, twice)
+    report.add("client killed while it submits", faults, account)
+    assert not lost
+    assert not twice
+    assert set(told) <= set(starts)
+
+
+def test_a_task_that_kills_its_process_is_given_up_after_three_losses(
+    rig: Callable[..., Rig], report: Report, faults: int
+) -> None:
+    it = rig(pool="prefork", workers=1, concurrency=4)
+    it.begin(seconds=(0.0, 0.1), pause=0.2)
+    deadly = [it.orchestrator.submit(die, None, priority=1) for _ in range(-(-faults // 3))]
+    it.orchestrator.wait(*deadly, timeout=300)
+    for task in deadly:
+        assert task.status == "failed"
+        assert "worker lost 3 times" in str(task.error)
+        assert task.attempts == 3
+    account = it.settle()
+    report.add("task that kills its process", 3 * len(deadly), account)
