@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.chat_server import Behaviour, ChatRequest, ChatServer, answer, failure, tool_call
+from support.chat_server import Behaviour, ChatRequest, ChatServer, answer, failure, hang, tool_call
 from support.fleet import Fleet, until
 
 from pyagent_orch import (
@@ -421,7 +421,10 @@ def test_the_clock_ends_a_run_while_a_turn_hangs(embedded: Callable[..., Orchest
 def test_tokens_are_looked_at_after_each_vote(
     embedded: Callable[..., Orchestrator], models: ChatServer
 ) -> None:
-    models.default = ballots(security="approve", performance="reject", UX="abstain")
+    count = ballots(security="approve", performance="reject", UX="abstain")
+    models.default = lambda request: (
+        count(request) if "security" in request.instructions else hang()
+    )
     result = AgentPatterns.consensus(
         "q",
         [agent(f"You are a {name} expert") for name in EXPERTS],
@@ -430,7 +433,8 @@ def test_tokens_are_looked_at_after_each_vote(
         early_stop=False,
     )
     assert result.stopped_by == "tokens"
-    assert result.usage.total_tokens >= 18
+    assert [one.agent for one in result.votes] == ["security expert"]
+    assert result.usage.total_tokens == 18
 
 
 # --- hostile answers -----------------------------------------------------------------------------
