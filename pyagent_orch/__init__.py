@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         WorkflowNotFoundError,
         WorkflowOutcomeError,
     )
+    from pyagent_orch.inputs.providers import context_provider
     from pyagent_orch.models.events import Event
     from pyagent_orch.models.retry import RetryPolicy
     from pyagent_orch.models.tasks import Task
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         Supervisor,
         SupervisorResult,
     )
+    from pyagent_orch.schedules.jobs import ScheduledJob
     from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
     from pyagent_orch.workflows import Workflow
     from pyagent_orch.workflows.document import load_workflow
@@ -135,6 +137,8 @@ _HOMES = {
     ),
     "workflows": ("Workflow",),
     "workflows.document": ("load_workflow",),
+    "inputs.providers": ("context_provider",),
+    "schedules.jobs": ("ScheduledJob",),
     "states": ("ExecutionPattern", "TaskStatus", "WorkflowStatus"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -175,6 +179,7 @@ __all__ = [
     "RateLimitedError",
     "RetryPolicy",
     "ScheduleError",
+    "ScheduledJob",
     "Settings",
     "SubmitError",
     "Supervisor",
@@ -198,6 +203,7 @@ __all__ = [
     "WorkflowOutcomeError",
     "WorkflowStatus",
     "agent",
+    "context_provider",
     "create_app",
     "current_run",
     "default_orchestrator",

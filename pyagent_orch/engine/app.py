@@ -18,6 +18,7 @@ from pyagent_orch.store.keys import Keys
 TRANSPORT = "pyagent_orch.engine.transport:Transport"
 SENTINEL_TRANSPORT = "pyagent_orch.engine.transport:SentinelTransport"
 CONSUMER = "pyagent_orch.engine.consumer:Consumer"
+BEAT = "pyagent_orch.engine.beat:JobScheduler"
 SOCKET_TRANSPORT = "pyagent-orch"
 """The transport's name in URLs: of `redis+socket://` kombu takes the stock transport from
 the URL's scheme, whatever `broker_transport` says, and it wants a plain word there."""
@@ -141,5 +142,7 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
         # An agent's prints are its own business.
         "worker_redirect_stdouts": False,
         "worker_proc_alive_timeout": 30.0,
+        "beat_scheduler": BEAT,
+        # A new job takes effect after so long at the most; Celery's default is five minutes.
         "beat_max_loop_interval": 1,
     }

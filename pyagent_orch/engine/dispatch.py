@@ -118,7 +118,20 @@ class Dispatcher:
             OrchestratorConnectionError: Redis is out of reach; nothing was sent.
         """
         workflow = plan.workflow
-        tasks = self._planned(plan)
+        fields, tasks = self.records_of(plan)
+        if external:
+            fields["external"] = "1"
+        created = from_ms(self.send_workflow(workflow.id, fields, tasks, workflow.deadline))
+        for planned, new in zip(plan.tasks, tasks, strict=True):
+            _show_pending(planned.task, new, created)
+
+    def records_of(self, plan: Plan) -> tuple[dict[str, str], list[NewTask]]:
+        """What the records of a workflow and of its tasks begin with.
+
+        Raises:
+            InvalidTaskError: a task of it cannot be sent.
+        """
+        workflow = plan.workflow
         fields = {
             "name": workflow.name,
             "results": " ".join(plan.results),
@@ -128,11 +141,7 @@ class Dispatcher:
             fields["pattern"] = workflow.pattern.value
         if workflow.metadata:
             fields["metadata"] = encode(workflow.name, workflow.metadata, "metadata")
-        if external:
-            fields["external"] = "1"
-        created = from_ms(self.send_workflow(workflow.id, fields, tasks, workflow.deadline))
-        for planned, new in zip(plan.tasks, tasks, strict=True):
-            _show_pending(planned.task, new, created)
+        return fields, self._planned(plan)
 
     def send_workflow(
         self,

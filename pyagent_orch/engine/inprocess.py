@@ -15,6 +15,7 @@ from celery import Celery
 from pyagent_orch.engine.keeper import stop_keeper
 from pyagent_orch.engine.runtime import runtime_of
 from pyagent_orch.engine.threads import DaemonPool
+from pyagent_orch.engine.ticker import TickerThread
 
 START_TIMEOUT = 10.0
 """Seconds."""
@@ -30,6 +31,8 @@ class InProcessWorker:
         self._controller: Any = None
         self._concurrency = concurrency
         self._thread = threading.Thread(target=self._run, name="pyagent-worker", daemon=True)
+        # There is no beat here.
+        self._ticker = TickerThread(app)
 
     def start(self) -> None:
         """Start, and wait until the worker takes tasks.
@@ -41,6 +44,7 @@ class InProcessWorker:
         self._thread.start()
         if not self._ready.wait(START_TIMEOUT) or self._problem is not None:
             raise RuntimeError("The in-process worker did not start") from self._problem
+        self._ticker.start()
 
     def _run(self) -> None:
         self._app.set_current()
@@ -69,6 +73,7 @@ class InProcessWorker:
             timeout: seconds to wait for the worker's thread.
         """
         runtime_of(self._app).abandoned = True
+        self._ticker.stop(timeout)
         # First the lease: what still runs goes back to the queue, for whoever comes next.
         stop_keeper(self._app)
         controller, self._controller = self._controller, None

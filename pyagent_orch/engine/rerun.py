@@ -15,7 +15,7 @@ from pyagent_orch.store.newtasks import NewTask
 
 _KEPT = (
     "name", "agent", "queue", "priority", "input", "template", "metadata", "timeout", "retry",
-    "when", "context",
+    "when", "context", "tick",
 )  # fmt: skip
 _EDGES = ("next", "rescue", "after", "rescues", "afters")
 Fields = Mapping[str, str]
@@ -68,7 +68,7 @@ def rerun_workflow(
         for one in store.records.get_many(list(reused))
         if one is not None
     }
-    copies = [_copy(task_id, tasks, new_ids, outputs, left_out) for task_id in tasks]
+    copies = [copy_task(task_id, tasks, new_ids, outputs, left_out) for task_id in tasks]
     new_id = str(uuid4())
     kept: dict[str, str] = {
         name: fields[name] for name in ("name", "pattern", "metadata") if name in fields
@@ -109,13 +109,22 @@ def _again(tasks: Mapping[str, Fields], from_task: str | None) -> set[str]:
     return again
 
 
-def _copy(
+def copy_task(
     task_id: str,
     tasks: Mapping[str, Fields],
     new_ids: Mapping[str, str],
     outputs: Mapping[str, str],
     left_out: set[str],
 ) -> NewTask:
+    """A task of a workflow under a new id.
+
+    Args:
+        task_id: its present id.
+        tasks: maps the ids of all tasks of the workflow to their records.
+        new_ids: maps those ids to the new ones.
+        outputs: maps the ids of those whose outputs are reused to the outputs, JSON.
+        left_out: the ids of those that stay left out.
+    """
     task = tasks[task_id]
     fields: dict[str, str | int | float] = {name: task[name] for name in _KEPT if name in task}
     for name in _EDGES:

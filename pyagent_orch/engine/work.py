@@ -19,6 +19,7 @@ from pyagent_orch.engine.prepare import LOCAL_FUNCTION
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.exceptions import AgentError, TaskTimeoutError
 from pyagent_orch.inputs import evaluate_condition, references_of, render_input
+from pyagent_orch.inputs.providers import Gaps
 from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue, to_json
 from pyagent_orch.patterns import Pattern as _Pattern  # noqa: F401 - its steps are here by this
@@ -97,9 +98,14 @@ class Work:
     def input(self) -> JSONValue:
         """The input, with the outputs that it names filled in."""
         fields = self.claim.fields
+        # Only the input of a scheduled run has gaps for what is provided.
+        gaps = Gaps(fields["tick"]) if fields["tick"] else None
         if fields["template"]:
-            return render_input(fields["template"], self.outputs, self._names_in_templates, _call)
+            wire = gaps.fill_template(fields["template"]) if gaps else fields["template"]
+            return render_input(wire, self.outputs, self._names_in_templates, _call)
         value: JSONValue = json.loads(fields["input"] or "null")
+        if gaps:
+            value = gaps.fill(value)
         if value is None and self.received:
             return self.received[0]  # type: ignore[no-any-return] # JSON, as Celery brought it
         if value is None and fields["rescues"]:

@@ -27,6 +27,7 @@ from pyagent_orch.listener.starts import starting
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.models.tasks import Task
+from pyagent_orch.schedules.jobs import ScheduledJob
 from pyagent_orch.store import RedisError, Store
 from pyagent_orch.workflows import Workflow, WorkflowRecord
 
@@ -59,6 +60,9 @@ class Adopter(Protocol):
 
     def workflow(self, record: WorkflowRecord) -> Workflow:
         """A live workflow."""
+
+    def job_of(self, job_id: str) -> ScheduledJob | None:
+        """A live scheduled job; None when it is not there any more."""
 
 
 def key_of(live: Live) -> Key:
@@ -348,11 +352,15 @@ class Listener:
 
 
 def argument_of(event: Event, record: Record | None, adopter: Adopter) -> object:
-    """What a handler is given: a Task, a Workflow, a custom event's data, else the event."""
+    """What a handler is given: a Task, a Workflow, a ScheduledJob, a custom event's data, else
+    the event.
+    """
     if isinstance(record, TaskRecord):
         return adopter.task(record)
     if isinstance(record, WorkflowRecord):
         return adopter.workflow(record)
+    if event.noun == "job" and (job := adopter.job_of(event.subject)) is not None:
+        return job
     if event.noun in ("task", "workflow", "job", "worker", "beat"):
         return event
     return event.data

@@ -27,6 +27,7 @@ from pyagent_orch.orchestrator.checkup import Checkup
 from pyagent_orch.orchestrator.connection import Connection
 from pyagent_orch.orchestrator.home import Home
 from pyagent_orch.orchestrator.letters import DeadLetters
+from pyagent_orch.orchestrator.schedules import ScheduledJobs
 from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
 from pyagent_orch.workflows import Workflow
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound=Callable[..., object])
 
 
-class Orchestrator(DeadLetters, Checkup):
+class Orchestrator(DeadLetters, ScheduledJobs, Checkup):
     """Runs tasks on a fleet of Celery workers, or on one of its own.
 
     With a URL it is a client of that Redis, and workers run elsewhere. Without
@@ -453,7 +454,8 @@ class Orchestrator(DeadLetters, Checkup):
     ) -> Any:
         """Have a function called for events; a decorator when no handler is given.
 
-        Handlers of `task.*` get a Task, of custom events the data, of others the
+        Handlers of `task.*` get a Task, of `job.*` a ScheduledJob (the Event when the job is
+        gone), of custom events the data, of others the
         Event. They run one after the other in a thread of this process; one that
         raises is logged and stops nobody.
 

@@ -16,11 +16,13 @@ from pyagent_orch.exceptions import (
     InvalidTaskError,
     InvalidWorkflowError,
     OrchestratorClosedError,
+    OrchestratorConnectionError,
     TaskNotFoundError,
     TaskTimeoutError,
     WorkflowNotFoundError,
 )
 from pyagent_orch.models.tasks import Task
+from pyagent_orch.schedules.jobs import ScheduledJob
 from pyagent_orch.workflows import Plan, Workflow, WorkflowRecord
 
 if TYPE_CHECKING:
@@ -57,6 +59,24 @@ class Home:
     def workflow(self, record: WorkflowRecord) -> Workflow:
         """A live workflow for a record; its tasks are read when they are asked for."""
         return Workflow.of_record(record, self)
+
+    def job_of(self, job_id: str) -> ScheduledJob | None:
+        """A live scheduled job; None when it is not there any more, or Redis is not."""
+        try:
+            record = self._store.schedules.find(job_id)
+        except OrchestratorConnectionError:
+            return None
+        return None if record is None else ScheduledJob.of_record(record, self)
+
+    # --- JobHome --------------------------------------------------------------------------
+
+    def refresh_job(self, job: ScheduledJob) -> None:
+        """Bring a live job's record up to date; one round trip."""
+        if self._connection.closed:
+            return
+        record = self._store.schedules.find(job.id)
+        if record is not None:
+            job.update(record)
 
     # --- TaskHome -------------------------------------------------------------------------
 

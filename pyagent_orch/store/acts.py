@@ -100,6 +100,7 @@ CLAIM_FIELDS = (
     "aliases",
     "queue",
     "priority",
+    "tick",
 )
 """The fields of a record that a claim returns, in this order."""
 
@@ -141,3 +142,16 @@ class Acts:
         except redis.exceptions.NoScriptError:
             self._client.script_load(source)
             return self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)
+
+    def run_many(self, name: str, calls: Sequence[Sequence[str | int | float]]) -> list[Any]:
+        """Run one act many times in one round trip; each call is atomic, the whole is not.
+
+        Returns:
+            What each call returned, or the error that it ended with.
+        """
+        source, digest = self._script(name)
+        self._client.script_load(source)
+        pipe = self._client.pipeline(transaction=False)
+        for args in calls:
+            pipe.execute_command("EVALSHA", digest, 2, *self._keys, *args)
+        return list(pipe.execute(raise_on_error=False))

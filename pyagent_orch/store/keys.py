@@ -46,6 +46,42 @@ class Keys:
         """Sorted set: a worker's lease id to the time its lease ends, ms."""
         return self.prefix + "workers"
 
+    @property
+    def jobs(self) -> str:
+        """Sorted set: ids of the scheduled jobs, by when they were made, ms."""
+        return self.prefix + "jobs"
+
+    @property
+    def due_jobs(self) -> str:
+        """Sorted set: ids of the jobs that will run, by when they are due next, ms."""
+        return self.prefix + "jobs:due"
+
+    def job(self, job_id: str) -> str:
+        """The hash that is a scheduled job; with `:runs` the list of its latest runs, with
+        `:waiting` that of the due times that wait for the last run's end.
+        """
+        return f"{self.prefix}job:{job_id}"
+
+    def task(self, task_id: str) -> str:
+        """The hash that is a task's record."""
+        return f"{self.prefix}task:{task_id}"
+
+    def result(self, task_id: str) -> str:
+        """Celery's result of a task; the output is in it, and nowhere else."""
+        return f"{self.celery_prefix}celery-task-meta-{task_id}"
+
+    def status(self, status: str) -> str:
+        """Sorted set: ids of the tasks in a state, by the time of their last move, ms."""
+        return f"{self.prefix}status:{status}"
+
+    def workflow(self, workflow_id: str) -> str:
+        """The hash that is a workflow's record; with `:tasks` the list of its tasks."""
+        return f"{self.prefix}workflow:{workflow_id}"
+
+    def workflow_status(self, status: str) -> str:
+        """Sorted set: ids of the workflows in a state, by the time of their last move, ms."""
+        return f"{self.prefix}wstatus:{status}"
+
     def task(self, task_id: str) -> str:
         """The hash that is a task's record."""
         return f"{self.prefix}task:{task_id}"

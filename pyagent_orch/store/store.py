@@ -16,6 +16,7 @@ from pyagent_orch.store.fleet import Fleet
 from pyagent_orch.store.keys import Keys
 from pyagent_orch.store.records import Records
 from pyagent_orch.store.runs import Runs
+from pyagent_orch.store.schedules import Schedules
 from pyagent_orch.store.workflows import Workflows
 
 if TYPE_CHECKING:
@@ -82,6 +83,11 @@ class Store:
         return Workflows(self.client, self.acts, self.keys, self.address.label)
 
     @cached_property
+    def schedules(self) -> Schedules:
+        """Scheduled jobs, as clients write them and tickers fire them."""
+        return Schedules(self.client, self.acts, self.keys, self.address.label)
+
+    @cached_property
     def runs(self) -> Runs:
         """Runs of tasks, as workers claim and finish them."""
         return Runs(self.acts)
@@ -140,7 +146,7 @@ class Store:
     def close(self) -> None:
         """Give the connections back; the store can be used again afterwards. Idempotent."""
         client = self.__dict__.pop("client", None)
-        for part in ("acts", "records", "workflows", "runs", "fleet", "events"):
+        for part in ("acts", "records", "workflows", "schedules", "runs", "fleet", "events"):
             self.__dict__.pop(part, None)
         if client is not None:
             client.close()

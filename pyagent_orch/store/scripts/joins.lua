@@ -139,7 +139,7 @@ end
 
 local function finalize(workflow)
   local key = workflow_key(workflow)
-  local w = call('HMGET', key, 'status', 'open', 'cause', 'cancelled', 'name')
+  local w = call('HMGET', key, 'status', 'open', 'cause', 'cancelled', 'name', 'job')
   if not w[1] or tonumber(w[2]) > 0 or w[1] == 'completed' or w[1] == 'failed' or w[1] == 'cancelled' then return end
   local status = w[4] and 'cancelled' or (w[3] and 'failed' or 'completed')
   call('HSET', key, 'status', status, 'finished', now)
@@ -154,6 +154,7 @@ local function finalize(workflow)
   call('PEXPIRE', key .. ':tasks', RECORD_TTL)
   call('PEXPIRE', key, RECORD_TTL)
   event('workflow.' .. status, workflow, 'name', w[5], 'reason', w[4] or w[3] or '')
+  if w[6] then end_run(w[6], workflow, status) end
 end
 
 -- Why a task did not complete, for those that depend on it and for people.

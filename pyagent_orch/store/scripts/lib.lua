@@ -115,11 +115,20 @@ local function was_away(last)
   return last > 0 and now - last > LEASE_MS / 2
 end
 
+-- A run of a scheduled job has ended.
+local function end_run(job, run, status)
+  local key = P .. 'job:' .. job
+  local name = call('HGET', key, 'name')
+  if not name then return end
+  if call('LLEN', key .. ':waiting') > 0 then call('ZADD', P .. 'jobs:waiting', now, job) end
+  event(status == 'completed' and 'job.finished' or 'job.failed', job, 'name', name, 'run', run, 'status', status)
+end
+
 -- Everything a task leaves behind when it becomes final. The further arguments are
 -- fields of its record. Returns the workflow that it is part of, or false.
 local function close(id, from, to, ...)
   local key = P .. 'task:' .. id
-  local r = call('HMGET', key, 'owner', 'queue', 'priority', 'agent', 'key', 'workflow')
+  local r = call('HMGET', key, 'owner', 'queue', 'priority', 'agent', 'key', 'workflow', 'job')
   call('HSET', key, 'status', to, 'finished', now, ...)
   move(id, from, to)
   if r[1] then
@@ -139,6 +148,7 @@ local function close(id, from, to, ...)
     -- success. From now on we start the tasks; a second message of one is harmless.
     call('HDEL', P .. 'workflow:' .. r[6], 'external')
   end
+  if r[7] then end_run(r[7], id, to) end
   return r[6]
 end
 
