@@ -82,26 +82,6 @@ class Keys:
         """Sorted set: ids of the workflows in a state, by the time of their last move, ms."""
         return f"{self.prefix}wstatus:{status}"
 
-    def task(self, task_id: str) -> str:
-        """The hash that is a task's record."""
-        return f"{self.prefix}task:{task_id}"
-
-    def result(self, task_id: str) -> str:
-        """Celery's result of a task; the output is in it, and nowhere else."""
-        return f"{self.celery_prefix}celery-task-meta-{task_id}"
-
-    def status(self, status: str) -> str:
-        """Sorted set: ids of the tasks in a state, by the time of their last move, ms."""
-        return f"{self.prefix}status:{status}"
-
-    def workflow(self, workflow_id: str) -> str:
-        """The hash that is a workflow's record; with `:tasks` the list of its tasks."""
-        return f"{self.prefix}workflow:{workflow_id}"
-
-    def workflow_status(self, status: str) -> str:
-        """Sorted set: ids of the workflows in a state, by the time of their last move, ms."""
-        return f"{self.prefix}wstatus:{status}"
-
     def worker(self, lease_id: str) -> str:
         """The hash that describes a living worker."""
         return f"{self.prefix}worker:{lease_id}"
