@@ -16,9 +16,11 @@ class Exit(IntEnum):
     OK = 0
     """All that was asked for is done; a task that was waited for completed."""
     FAILED = 1
-    """The task that was waited for failed, or `cancel` came too late."""
+    """The task that was waited for failed, or `cancel` came too late; `doctor` found
+    something to warn of."""
     ERROR = 2
-    """Wrong usage, or an error that is told in one line: nothing there, out of reach, refused."""
+    """Wrong usage, or an error that is told in one line: nothing there, out of reach, refused;
+    `doctor` found an error."""
     CANCELLED = 3
     """The task that was waited for was cancelled."""
     SKIPPED = 4

@@ -14,6 +14,7 @@ import click
 
 from pyagent_orch.cli.arguments import Command, global_options
 from pyagent_orch.cli.demo import demo
+from pyagent_orch.cli.doctor import doctor
 from pyagent_orch.cli.events import events
 from pyagent_orch.cli.exits import ReaderGoneError
 from pyagent_orch.cli.fleet import worker, workers
@@ -37,6 +38,7 @@ COMMANDS: tuple[Command, ...] = (
     worker,
     workers,
     events,
+    doctor,
 )
 """In the order of the help; a section stands where its first command does."""
 

@@ -14,6 +14,7 @@ from pyagent_orch.doctor import fleet, records, server
 from pyagent_orch.doctor.finding import Case, Finding, Severity, Verdict, fine
 from pyagent_orch.engine.roll_call import roll_call
 from pyagent_orch.exceptions import OrchestratorConnectionError
+from pyagent_orch.store.inspect import NamespaceFacts
 
 if TYPE_CHECKING:
     from pyagent_orch.engine.client import Client
@@ -72,20 +73,21 @@ def examine(
 
     Returns:
         A finding of each check, in the order of `CHECKS`; of `redis.reachable` alone when
-        the server does not answer.
+        the server does not answer, and of the `redis` checks when it refuses to be read.
     """
+    store = client.store
     try:
-        facts, namespace = client.store.inspect()
+        facts = store.inspect_server()
     except OrchestratorConnectionError as problem:
-        return [
-            Finding(
-                REACHABLE,
-                Severity.ERROR,
-                str(problem),
-                "start the server, or correct PYAGENT_ORCH_REDIS_URL (host, port, user, password); "
-                "from this machine `redis-cli -u <the URL> ping` must answer PONG",
-            )
-        ]
+        return [_unreachable(problem)]
+    try:
+        namespace = store.inspect_namespace()
+    except OrchestratorConnectionError as problem:
+        # It answers and says no: what it is, and what we may do there, tells why.
+        case = Case(settings, facts, NamespaceFacts(), embedded=embedded, lasting=lasting)
+        checks = {name: check for name, check in CHECKS.items() if name.startswith("redis.")}
+        checks.pop(REACHABLE)
+        return [_unreachable(problem), *(_finding(name, checks[name](case)) for name in checks)]
     case = Case(
         settings=settings,
         server=facts,
@@ -102,6 +104,16 @@ def examine(
         pid=os.getpid(),
     )
     return [_finding(name, check(case)) for name, check in CHECKS.items()]
+
+
+def _unreachable(problem: OrchestratorConnectionError) -> Finding:
+    return Finding(
+        REACHABLE,
+        Severity.ERROR,
+        str(problem),
+        "start the server, or correct PYAGENT_ORCH_REDIS_URL (host, port, user, password); "
+        "from this machine `redis-cli -u <the URL> ping` must answer PONG",
+    )
 
 
 def _finding(check: str, verdict: Verdict) -> Finding:

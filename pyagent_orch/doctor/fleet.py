@@ -32,8 +32,8 @@ def _texts(info: Mapping[str, JSONValue], name: str) -> list[str]:
 def alive(case: Case) -> Verdict:
     """Whether anybody runs tasks."""
     living = _alive(case)
-    counts = case.namespace.counts
-    waiting = counts[TaskStatus.PENDING] + counts[TaskStatus.RETRYING] + counts[TaskStatus.RUNNING]
+    open_ones = (TaskStatus.PENDING, TaskStatus.RETRYING, TaskStatus.RUNNING)
+    waiting = sum(case.namespace.counts.get(status, 0) for status in open_ones)
     if living:
         return fine(f"{count(len(living), 'worker')}: {some(one.name for one in living)}")
     lost = [one.name for one in case.namespace.workers]

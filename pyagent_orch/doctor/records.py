@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pyagent_orch.doctor.finding import Case, Verdict, count, error, fine, some, span, warning
 
-HEALED_SECONDS = 15.0
-"""How long after its lease a dead worker's task may still be running by the record."""
-OVERDUE_SECONDS = 10.0
 EXPIRY_SLACK = 0.05
 """How much sooner or later than expected something may expire, as a share; and at least this:"""
 EXPIRY_SLACK_SECONDS = 60.0
@@ -19,13 +16,12 @@ BEHIND = 1_000
 def running(case: Case) -> Verdict:
     """Whether what is recorded as running has a living worker."""
     leases = {one.lease_id: one for one in case.namespace.workers}
-    grace = case.settings.lease_seconds + HEALED_SECONDS
+    # A sweep comes with every heartbeat; a lease later it should long have been here.
+    grace = case.settings.lease_seconds
     dead = []
     for task in case.namespace.running:
         owner = leases.get(task.owner)
-        if owner is not None and owner.lease_seconds > -HEALED_SECONDS:
-            continue
-        if owner is not None or task.running_seconds > grace:
+        if (-owner.lease_seconds if owner else task.running_seconds) > grace:
             dead.append(f"{task.id} ({task.name}, of {task.worker or 'nobody'})")
     if dead:
         return error(
@@ -39,7 +35,7 @@ def running(case: Case) -> Verdict:
 def delayed(case: Case) -> Verdict:
     """Whether delayed tasks are queued when they are due."""
     late = case.namespace.overdue_seconds
-    if late > OVERDUE_SECONDS:
+    if late > case.settings.lease_seconds:
         return error(
             f"a delayed task has been due for {span(late)}, and nobody has queued it",
             "start a worker: each heartbeat of one queues what is due",
@@ -50,7 +46,7 @@ def delayed(case: Case) -> Verdict:
 def beat(case: Case) -> Verdict:
     """Whether somebody fires the scheduled jobs."""
     jobs, late = case.namespace.jobs, case.namespace.overdue_job_seconds
-    if late > OVERDUE_SECONDS:
+    if late > case.settings.lease_seconds:
         return error(
             f"a scheduled job has been due for {span(late)}, and nobody has fired it",
             "start a beat: celery -A workers.celery_app beat",

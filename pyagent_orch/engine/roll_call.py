@@ -10,6 +10,8 @@ from __future__ import annotations
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from pyagent_orch.store import RedisError
+
 ROLL_CALL_SECONDS = 1.0
 """How long answers are waited for; nobody knows how many will come."""
 
@@ -23,11 +25,11 @@ def roll_call(app: Celery, timeout: float = ROLL_CALL_SECONDS) -> dict[str, list
 
     Returns:
         Maps the name of each worker that answered to its queues; None when the question
-        could not be sent.
+        could not be sent: the server refuses it.
     """
     try:
         answers = app.control.inspect(timeout=timeout).active_queues()
-    except (OperationalError, OSError):
+    except (OperationalError, RedisError, OSError):
         return None
     return {
         str(name): sorted(str(queue["name"]) for queue in queues)

@@ -104,22 +104,30 @@ class Store:
             self.client, self.keys, self._settings.events_max_length, self.address.label
         )
 
-    def inspect(self) -> tuple[ServerFacts, NamespaceFacts]:
-        """What there is, for the doctor; see `store.inspect`.
+    def inspect_server(self) -> ServerFacts:
+        """What the server is, for the doctor; see `store.inspect`.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach, or refuses the login.
+        """
+        from pyagent_orch.store.inspect import look_at_server
+
+        return look_at_server(self.client, self.address.label, self.keys)
+
+    def inspect_namespace(self) -> NamespaceFacts:
+        """What is in the namespace, for the doctor; see `store.inspect`.
 
         Raises:
             OrchestratorConnectionError: Redis is out of reach or refuses.
         """
-        from pyagent_orch.store.inspect import look_at_namespace, look_at_server
+        from pyagent_orch.store.inspect import look_at_namespace
 
-        label = self.address.label
-        server = look_at_server(self.client, label, self.keys)
-        return server, look_at_namespace(
+        return look_at_namespace(
             self.client,
             self.keys,
             self._constants.separator,
             self._settings.record_ttl_seconds,
-            label,
+            self.address.label,
         )
 
     def ping(self) -> None:

@@ -4,7 +4,7 @@ Part of the store, since only the store knows redis; `doctor` judges. Reading
 changes nothing but for one probe: a key that is written, deleted, and expires.
 """
 
-from pyagent_orch.store.inspect.namespace import (
+from pyagent_orch.store.inspect.facts import (
     ExpirySample,
     GroupFacts,
     NamespaceFacts,
@@ -12,8 +12,8 @@ from pyagent_orch.store.inspect.namespace import (
     RunningFacts,
     WaitingAgent,
     WorkerFacts,
-    look_at_namespace,
 )
+from pyagent_orch.store.inspect.namespace import look_at_namespace
 from pyagent_orch.store.inspect.server import ServerFacts, look_at_server
 
 __all__ = [

@@ -1,137 +1,32 @@
-"""Facts about one namespace: its workers, queues, tasks, events and leftovers."""
+"""Looking at one namespace: its workers, queues, tasks, events and leftovers."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import redis
 
-from pyagent_orch.models.values import JSONValue
 from pyagent_orch.states import TaskStatus
 from pyagent_orch.store.connection import named_errors
+from pyagent_orch.store.inspect.facts import (
+    ExpirySample,
+    GroupFacts,
+    NamespaceFacts,
+    QueueFacts,
+    RunningFacts,
+    WaitingAgent,
+    WorkerFacts,
+)
 from pyagent_orch.store.keys import Keys
 
 SAMPLE = 500
 """How many tasks of a queue, or of a state, are looked at: the oldest ones."""
 EXPIRY_SAMPLE = 50
 PRIORITIES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerFacts:
-    """A worker that has, or had, a lease."""
-
-    lease_id: str
-    name: str
-    info: Mapping[str, JSONValue]
-    """What it says of itself; see `engine.keeper.describe_worker`."""
-    lease_seconds: float
-    """How long its lease still is; negative: how long ago it ran out."""
-    seen_seconds: float | None
-    """How long ago it renewed it; None when it never said so."""
-    clock_skew_seconds: float | None
-    """How far its clock was ahead of Redis' then; None when it does not tell."""
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its lease is good."""
-        return self.lease_seconds >= 0
-
-
-@dataclass(frozen=True, slots=True)
-class QueueFacts:
-    """A queue with something in it, or one that a worker serves."""
-
-    name: str
-    waiting: int
-    """Recorded tasks that wait in it."""
-    messages: int
-    """Messages in it, of whichever origin."""
-    oldest_seconds: float
-    """How long the oldest waiting task has been waiting; 0 without any."""
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingAgent:
-    """An agent that queued tasks need."""
-
-    queue: str
-    json: str
-    """Its stored form; empty when the store has none."""
-    tasks: int
-    """How many of the tasks that were looked at need it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunningFacts:
-    """A task that is recorded as running."""
-
-    id: str
-    name: str
-    worker: str
-    owner: str
-    """The lease that it runs under."""
-    running_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ExpirySample:
-    """A finished task, and how long what it left will stay."""
-
-    id: str
-    expected_seconds: float
-    """How long by the settings of whoever asks, counted from its end."""
-    record_seconds: float | None
-    """How long its record still stays; None: for ever."""
-    has_result: bool
-    result_seconds: float | None
-    """Likewise its result in Celery's form, which holds the output."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupFacts:
-    """A consumer group of the event stream: the processes of a durable handler."""
-
-    name: str
-    pending: int
-    """Events that were handed out and not acknowledged."""
-    lag: int | None
-    """Events that were not handed out yet; None when the server cannot tell."""
-    missed: bool
-    """Whether events were dropped from the stream that it never got."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamespaceFacts:
-    """What there is of one namespace."""
-
-    workers: Sequence[WorkerFacts]
-    queues: Sequence[QueueFacts]
-    agents: Sequence[WaitingAgent]
-    running: Sequence[RunningFacts]
-    """The oldest of them."""
-    counts: Mapping[TaskStatus, int]
-    swept_seconds: float | None
-    """How long ago a worker last looked for lost work; None: never."""
-    overdue_seconds: float
-    """How long the first delayed task has been due; 0 when none is."""
-    jobs: int
-    """Scheduled jobs."""
-    overdue_job_seconds: float
-    """How long the first of them has been due; 0 when none is."""
-    expiry: Sequence[ExpirySample]
-    rejected: int
-    """Messages that were put aside."""
-    foreign_unacked: Mapping[tuple[str, str], int]
-    """Messages in the hands of workers with Celery's own transport: maps queue and name of
-    the Celery task to how many."""
-    events: int
-    groups: Sequence[GroupFacts]
 
 
 def look_at_namespace(
@@ -328,14 +223,17 @@ class _Look:
         ]
 
     def _has_missed(self, group: Mapping[str, Any], oldest: tuple[int, int]) -> bool:
-        """Whether the stream begins behind the place where the group stands."""
-        if _position(str(group["last-delivered-id"])) >= oldest:
+        """Whether entries were dropped that it had not read, as far as the counters tell."""
+        position = _position(str(group["last-delivered-id"]))
+        if position >= oldest:
             return False
-        added = self._client.xinfo_stream(self._keys.events).get("entries-added")
-        read = group.get("entries-read")
-        length = self._client.xlen(self._keys.events)
-        # Right behind it, or with a gap? The counters tell, where there are any.
-        return added is None or read is None or int(added) - length > int(read)
+        # A group that has read nothing has no counter; one of an empty stream began at 0.
+        read = group.get("entries-read") if position > (0, 0) else 0
+        stream = self._client.xinfo_stream(self._keys.events)
+        added = stream.get("entries-added")
+        if read is None or added is None:
+            return False
+        return int(added) - int(stream["length"]) > int(read)
 
 
 _NO_KEY = -2

@@ -65,7 +65,6 @@ def look_at_server(client: redis.Redis, label: str, keys: Keys) -> ServerFacts:
         OrchestratorConnectionError: it is out of reach, or refuses the login.
     """
     with named_errors(label):
-        client.ping()
         refused: dict[str, str] = {}
 
         def ask(command: str, act: Callable[[], Any], otherwise: Any) -> Any:
@@ -78,6 +77,7 @@ def look_at_server(client: redis.Redis, label: str, keys: Keys) -> ServerFacts:
                 pass
             return otherwise
 
+        # First, and not a PING, which a server with a broken disk refuses.
         skew, round_trip = _clock(client)
         info = ask("INFO", client.info, {})
         settings = ask("CONFIG GET", lambda: client.config_get(*_SETTINGS), {})
