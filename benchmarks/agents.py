@@ -10,9 +10,9 @@ from pyagent_orch import register_agent
 
 
 @register_agent
-def noop(number: int) -> dict[str, int]:
+def noop(text: str) -> dict[str, int]:
     """Do nothing, and say so."""
-    return small_result(number)
+    return small_result(text)
 
 
 @register_agent

@@ -18,9 +18,9 @@ app = Celery("plain", broker=os.environ[URL], backend=os.environ[URL], set_as_cu
 
 
 @app.task(name="plain.noop")  # type: ignore[untyped-decorator] # Celery has no types
-def noop(number: int) -> dict[str, int]:
+def noop(text: str) -> dict[str, int]:
     """Do nothing, and say so."""
-    return small_result(number)
+    return small_result(text)
 
 
 @app.task(name="plain.hold")  # type: ignore[untyped-decorator] # Celery has no types

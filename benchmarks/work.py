@@ -1,4 +1,4 @@
-"""What the tasks of every contender do: nothing, or wait for a gate.
+"""What the tasks of every contender get and do: nothing, or wait for a gate.
 
 Standard library only: every contender's worker imports it.
 """
@@ -14,9 +14,14 @@ GATE_SECONDS = 120.0
 """How long a gate is waited for at the most."""
 
 
-def small_result(number: int) -> dict[str, int]:
+def text_of(number: int) -> str:
+    """The input of a no-op task: a short text, as agents get."""
+    return f"Summarise item {number} in one sentence."
+
+
+def small_result(text: str) -> dict[str, int]:
     """The output of a no-op task."""
-    return {"number": number}
+    return {"length": len(text)}
 
 
 def hold_until(gate: str) -> None:

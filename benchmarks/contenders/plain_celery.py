@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.contender import Contender
 from benchmarks.processes import WorkerProcess, celery_arguments
+from benchmarks.work import text_of
 
 
 class PlainCelery(Contender):
@@ -18,7 +19,7 @@ class PlainCelery(Contender):
     database = 1
     # What a program that does the same by hand imports.
     imports = "import celery, redis, pydantic"
-    program = "from benchmarks.plain_app import noop; noop.apply_async((1,))"
+    program = "from benchmarks.plain_app import noop; noop.apply_async(('x',))"
 
     _app: Any
 
@@ -52,11 +53,11 @@ class PlainCelery(Contender):
 
     def submit(self, number: int) -> object:
         """One `apply_async`."""
-        return self._noop.apply_async((number,))
+        return self._noop.apply_async((text_of(number),))
 
     def submit_many(self, count: int) -> Sequence[object]:
         """A loop: Celery has nothing else that is faster (`group` is slower)."""
-        return [self._noop.apply_async((number,)) for number in range(count)]
+        return [self._noop.apply_async((text_of(number),)) for number in range(count)]
 
     def hold(self, gate: Path) -> object:
         """One `apply_async`."""
@@ -64,7 +65,7 @@ class PlainCelery(Contender):
 
     def call(self, number: int) -> object:
         """`apply_async(...).get()`."""
-        return self._noop.apply_async((number,)).get(timeout=60)
+        return self._noop.apply_async((text_of(number),)).get(timeout=60)
 
     def count_done(self, handles: Sequence[Any]) -> int:
         """Count the results' keys."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.contender import Contender
 from benchmarks.processes import WorkerProcess, celery_arguments
+from benchmarks.work import text_of
 from pyagent_orch import Orchestrator, Settings, Task
 
 
@@ -19,7 +20,7 @@ class PyAgentOrch(Contender):
     imports = "import pyagent_orch"
     program = (
         "from pyagent_orch import Orchestrator; from benchmarks.agents import noop; "
-        "Orchestrator().submit(noop, 1)"
+        "Orchestrator().submit(noop, 'x')"
     )
 
     @property
@@ -50,11 +51,13 @@ class PyAgentOrch(Contender):
 
     def submit(self, number: int) -> object:
         """One `submit`."""
-        return self._orchestrator.submit(self._noop, number)
+        return self._orchestrator.submit(self._noop, text_of(number))
 
     def submit_many(self, count: int) -> Sequence[object]:
         """One `submit_many`; making the tasks is part of it."""
-        return self._orchestrator.submit_many([Task(self._noop, number) for number in range(count)])
+        return self._orchestrator.submit_many(
+            [Task(self._noop, text_of(number)) for number in range(count)]
+        )
 
     def hold(self, gate: Path) -> object:
         """One `submit`."""
@@ -62,7 +65,7 @@ class PyAgentOrch(Contender):
 
     def call(self, number: int) -> object:
         """`submit(...).result()`."""
-        return self._orchestrator.submit(self._noop, number).result(timeout=60)
+        return self._orchestrator.submit(self._noop, text_of(number)).result(timeout=60)
 
     def count_done(self, handles: Sequence[Any]) -> int:
         """Count the results' keys: the act that finishes a task writes Celery's result, too."""
