@@ -39,7 +39,14 @@ class BackgroundLoop:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while True:
+            try:
+                self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):
+                # A coroutine called `sys.exit()`: whoever waits for it is told, and asyncio
+                # ends the loop, which all others need.
+                continue
+            return
 
     def is_this_thread(self) -> bool:
         """Whether the calling code runs on this loop."""

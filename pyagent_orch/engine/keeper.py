@@ -94,7 +94,9 @@ class Keeper:
                     if self._until_drained(1.0) == 0.0:
                         self._hand_back(store)
                         return
-                    wait = min(interval, self._beat(store) or interval)
+                    # 0: more is due than one heartbeat pushes.
+                    due = self._beat(store)
+                    wait = interval if due is None else min(interval, due)
                     if away:
                         logger.warning("Redis is back; the lease is renewed")
                     away = False
