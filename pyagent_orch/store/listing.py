@@ -21,8 +21,6 @@ from pyagent_orch.store.keys import Keys
 
 PAGE = 500
 """How many ids, or records, one round trip reads."""
-_FIELDS = ("name", "metadata", "error", "workflow")
-"""What a filter looks at; inputs and outputs, which may be long, are not read for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +112,20 @@ class Listing:
         return int(max(scores))
 
     def _matching(self, ids: Sequence[str], wanted: Wanted) -> list[Listed]:
+        # Errors bring tracebacks along: nothing is read that nobody asked for.
+        fields = ["name", "workflow"]
+        fields += ["metadata"] if wanted.metadata else []
+        fields += ["error"] if wanted.error else []
         pipe = self._client.pipeline(transaction=False)
         for task_id in ids:
-            pipe.hmget(self._keys.task(task_id), *_FIELDS)
+            pipe.hmget(self._keys.task(task_id), *fields)
         with named_errors(self._label):
-            records: list[list[str | None]] = pipe.execute()
+            replies = pipe.execute()
+        records = [dict(zip(fields, values, strict=True)) for values in replies]
         return [
-            Listed(task_id, workflow)
-            for task_id, (name, metadata, error, workflow) in zip(ids, records, strict=True)
-            if name is not None and _fits(wanted, name, metadata, error)
+            Listed(task_id, record["workflow"])
+            for task_id, record in zip(ids, records, strict=True)
+            if _fits(wanted, record)
         ]
 
     def _ids(
@@ -157,10 +160,13 @@ class Listing:
                 yield task_id
 
 
-def _fits(wanted: Wanted, name: str, metadata: str | None, error: str | None) -> bool:
-    if wanted.name is not None and name != wanted.name:
+def _fits(wanted: Wanted, record: Mapping[str, str | None]) -> bool:
+    # A record without a name has expired.
+    if record["name"] is None or wanted.name not in (None, record["name"]):
         return False
-    if wanted.error is not None and (not error or json.loads(error)["type"] != wanted.error):
-        return False
-    items = json.loads(metadata or "{}") if wanted.metadata else {}
+    if wanted.error is not None:
+        error = record["error"]
+        if not error or json.loads(error)["type"] != wanted.error:
+            return False
+    items = json.loads(record["metadata"] or "{}") if wanted.metadata else {}
     return all(key in items and items[key] == value for key, value in wanted.metadata.items())
