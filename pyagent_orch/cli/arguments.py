@@ -149,6 +149,19 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
 
+class Group(click.Group):
+    """Commands about one thing, which stand in the help as one.
+
+    Args:
+        section: the heading that it stands under in `pyagent-orch --help`.
+    """
+
+    def __init__(self, *args: Any, section: str = "Commands", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.section = section
+        self.params += global_options()
+
+
 def command(name: str, section: str, **options: Any) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command; it gets the `Installation` first and may return an `Exit`."""
 

@@ -12,19 +12,20 @@ from typing import Any
 
 import click
 
-from pyagent_orch.cli.arguments import Command, global_options
+from pyagent_orch.cli.arguments import Command, Group, global_options
 from pyagent_orch.cli.demo import demo
 from pyagent_orch.cli.doctor import doctor
 from pyagent_orch.cli.events import events
 from pyagent_orch.cli.exits import ReaderGoneError
 from pyagent_orch.cli.fleet import worker, workers
 from pyagent_orch.cli.letters import dead, retry
+from pyagent_orch.cli.schedules import beat, schedules
 from pyagent_orch.cli.submit import submit
 from pyagent_orch.cli.tasks import cancel, list_tasks, show, status
 from pyagent_orch.cli.workflows import run, watch
 
 PROGRAM = "pyagent-orch"
-COMMANDS: tuple[Command, ...] = (
+COMMANDS: tuple[Command | Group, ...] = (
     demo,
     submit,
     status,
@@ -35,6 +36,8 @@ COMMANDS: tuple[Command, ...] = (
     retry,
     run,
     watch,
+    schedules,
+    beat,
     worker,
     workers,
     events,

@@ -325,3 +325,10 @@ def test_a_handler_of_job_events_gets_the_job(client: Orchestrator, ticker: Tick
     ticker.tick()
     assert seen.wait(10)
     assert (got[0].id, got[0].runs) == (job.id, 1)
+
+
+def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    exec(compile(code, "docs/schedules.md", "exec"), {"__name__": "page"})
+    assert 'CHECK {"CPU": 0.3}, RUN MANUAL' in capsys.readouterr().out

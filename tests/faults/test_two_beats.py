@@ -1,0 +1,118 @@
+"""Two beats, one of which is killed again and again: each due time fires exactly once.
+
+Real `celery beat` processes, real SIGKILLs. BEAT_KILLS=20 for as many as before a release.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from support import fleet_agents
+from support.fleet import Fleet, until
+
+from pyagent_orch import ScheduledJob, Task
+
+KILLS = int(os.environ.get("BEAT_KILLS", "5"))
+JOBS = 50
+
+pytestmark = pytest.mark.faults
+
+
+class Beats:
+    """Beat processes, each started with the command that operators use."""
+
+    def __init__(self, fleet: Fleet, directory: Path) -> None:
+        self.fleet, self.directory = fleet, directory
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "celery", "-A", "workers.celery_app", "beat", "-l", "INFO"]
+        log = self.directory / f"beat-{len(list(self.directory.glob('beat-*')))}.log"
+        with log.open("wb") as output:
+            self.processes.append(
+                subprocess.Popen(
+                    command,
+                    cwd=self.directory,
+                    env=self.fleet.environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                )
+            )
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        self.processes.remove(process)
+
+    def stop(self) -> list[int]:
+        for process in self.processes:
+            process.terminate()
+        codes = [process.wait(10) for process in self.processes]
+        self.processes.clear()
+        return codes
+
+
+@pytest.fixture
+def beats(fleet: Fleet, tmp_path: Path) -> Iterator[Beats]:
+    beats = Beats(fleet, tmp_path)
+    yield beats
+    for process in list(beats.processes):
+        beats.kill(process)
+
+
+def ticks(fleet: Fleet) -> dict[str, list[int]]:
+    """The due times that were fired, by job, in the order of their firing."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for event in fleet.orchestrator.events():
+        if event.type == "job.fired":
+            found[event.subject].append(int(event.data["tick"]))
+    return found
+
+
+@pytest.mark.timeout(180)
+def test_every_due_time_fires_exactly_once(fleet: Fleet, beats: Beats) -> None:
+    rng = random.Random(20_261_122)
+    orchestrator = fleet.orchestrator
+    jobs = [
+        orchestrator.schedule(
+            ScheduledJob(
+                Task(fleet_agents.echo, "{run}", name=f"job {number}"),
+                interval_seconds=1,
+                missed="catch_up",
+                catch_up_limit=10_000,
+            )
+        )
+        for number in range(JOBS)
+    ]
+    first = {job.id: int(job.next_run.timestamp() * 1000 + 0.5) for job in jobs}
+    beats.start()
+    beats.start()
+    until(lambda: len(ticks(fleet)) == JOBS, 30)
+    pause = threading.Event()
+    for _ in range(KILLS):
+        pause.wait(rng.uniform(0.2, 1.2))
+        beats.kill(rng.choice(beats.processes))
+        beats.start()
+    counts = {job: len(found) for job, found in ticks(fleet).items()}
+    until(lambda: all(len(found) > counts[job] + 1 for job, found in ticks(fleet).items()), 30)
+    assert beats.stop() == [0, 0]
+    fired = ticks(fleet)
+    assert len(fired) == JOBS
+    for job, found in fired.items():
+        assert found[0] == first[job]
+        assert {after - before for before, after in pairwise(found)} == {1000}, job
+    total = sum(map(len, fired.values()))
+    assert total >= JOBS * KILLS // 2
+    # What was told is what is there to be run.
+    assert sum(orchestrator.counts().values()) == total
