@@ -24,13 +24,16 @@ _SHOWN = 12
 """How many names an error lists."""
 
 
-def to_canvas(app: Celery, dispatcher: Dispatcher, workflow: Workflow) -> tuple[Any, Plan]:
+def to_canvas(
+    app: Celery, dispatcher: Dispatcher, workflow: Workflow, sender: Celery | None = None
+) -> tuple[Any, Plan]:
     """Record a workflow; returns the canvas that runs it, and its plan.
 
     Args:
         app: the app whose workers run it.
         dispatcher: writes the records.
         workflow: not submitted yet.
+        sender: the app that sends it, if it is another one.
 
     Raises:
         InvalidWorkflowError: a canvas cannot say it; nothing is written. The text names the tasks.
@@ -41,11 +44,12 @@ def to_canvas(app: Celery, dispatcher: Dispatcher, workflow: Workflow) -> tuple[
     dispatcher.send_plan(plan, external=True)
     tasks = {one.task.id: one for one in plan.tasks}
     roots = set(plan.graph.roots)
+    sender = sender or app
 
     def build(part: Shape) -> Any:
         if isinstance(part, str):
             task = tasks[part].task
-            return app.signature(
+            return sender.signature(
                 RUN_TASK,
                 task_id=part,
                 **_limits(task.timeout),
@@ -58,7 +62,7 @@ def to_canvas(app: Celery, dispatcher: Dispatcher, workflow: Workflow) -> tuple[
             )
         kind, parts = part
         built = [build(inner) for inner in parts]
-        return chain(*built, app=app) if kind == "chain" else group(built, app=app)
+        return chain(*built, app=sender) if kind == "chain" else group(built, app=sender)
 
     return build(shape), plan
 
@@ -104,7 +108,8 @@ def decompose(plan: Plan) -> Shape:
         links = _links(ids, before, bit)
         if len(links) > 1:
             return "chain", [shape(link) for link in links]
-        names = ", ".join(repr(graph.names[task]) for task in ids[:_SHOWN])
+        stuck = [task for task in graph.ids if task in ids]
+        names = ", ".join(repr(graph.names[task]) for task in stuck[:_SHOWN])
         raise InvalidWorkflowError(
             plan.workflow.name,
             f"a Celery canvas cannot say without false barriers how these tasks wait for each "

@@ -335,9 +335,9 @@ class Orchestrator(DeadLetters, ScheduledJobs, Checkup):
         records = self._store.workflows.newest(statuses, limit=limit, name=name)
         return [self._home.workflow(record) for record in records]
 
-    def to_canvas(self, workflow: Workflow) -> Any:
+    def to_canvas(self, workflow: Workflow, app: Any = None) -> Any:
         """A workflow as a real `celery` canvas; see `Workflow.to_canvas`."""
-        return self._home.canvas_of(workflow)
+        return self._home.canvas_of(workflow, app)
 
     # --- looking --------------------------------------------------------------------------
 

@@ -163,12 +163,12 @@ class Home:
         new_id = rerun_workflow(self._store, dispatcher, workflow_id, from_task)
         return self.workflow(self._store.workflows.get(new_id))
 
-    def canvas_of(self, workflow: Workflow) -> Any:
+    def canvas_of(self, workflow: Workflow, app: Any) -> Any:
         """The workflow as a Celery canvas; its records are written."""
         from pyagent_orch.engine.canvas import to_canvas
 
         client = self._connection.client
-        canvas, plan = to_canvas(client.app, client.dispatcher, workflow)
+        canvas, plan = to_canvas(client.app, client.dispatcher, workflow, app)
         self.adopt_submitted(plan)
         return canvas
 

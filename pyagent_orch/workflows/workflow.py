@@ -56,8 +56,8 @@ class WorkflowHome(Protocol):
     def rerun(self, workflow_id: str, from_task: str | None) -> Workflow:
         """Start a copy that reuses what is recorded."""
 
-    def canvas_of(self, workflow: Workflow) -> Any:
-        """The workflow as a Celery canvas."""
+    def canvas_of(self, workflow: Workflow, app: Any) -> Any:
+        """The workflow as a Celery canvas, sent by this app if it is not None."""
 
 
 class Workflow:
@@ -361,11 +361,15 @@ class Workflow:
         states = {task.id: task.record.status.value for task in self.all_tasks if task.record}
         return to_mermaid(self.graph(), states)
 
-    def to_canvas(self) -> Any:
+    def to_canvas(self, app: Any = None) -> Any:
         """The workflow as a real `celery` canvas, to run alone or inside another canvas.
 
         Its records are written now, by the orchestrator that `bind` or
         `Orchestrator.to_canvas` gave it; it runs when the canvas is sent.
+
+        Args:
+            app: the Celery app that sends it, such as that of the canvas around it: Celery
+                waits for the results of one app only. The orchestrator's own when not given.
 
         Raises:
             InvalidWorkflowError: a canvas cannot say this graph; the text names the tasks.
@@ -376,7 +380,7 @@ class Workflow:
                 self.name,
                 "its records have to be written somewhere; use orchestrator.to_canvas(workflow)",
             )
-        return home.canvas_of(self)
+        return home.canvas_of(self, app)
 
     def __str__(self) -> str:
         record = self._record

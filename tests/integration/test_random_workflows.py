@@ -19,10 +19,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.random_graphs import Expected, Node, answer, descendants, interpret, random_nodes
 
 from pyagent_orch import Orchestrator, RetryPolicy, Settings, Task, Workflow
 from pyagent_orch.engine.message import build_message_template
+from support.random_graphs import Expected, Node, answer, descendants, interpret, random_nodes
 
 SECONDS = 15.0
 """How long new workflows are made."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.fleet import until
-from support.rehearsal import Gate, Rehearsal, fails
 
 from pyagent_orch import Orchestrator, Task, TaskStatus, Workflow, WorkflowStatus
+from support.fleet import until
+from support.rehearsal import Gate, Rehearsal, fails
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.rehearsal import Rehearsal
 
 from pyagent_orch import (
     CycleError,
@@ -20,6 +19,7 @@ from pyagent_orch import (
     UnknownDependencyError,
     Workflow,
 )
+from support.rehearsal import Rehearsal
 
 ErrorClass = type[InvalidWorkflowError | InvalidTaskError]
 

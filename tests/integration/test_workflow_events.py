@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from uuid import uuid4
 
-from support.fleet import until
-from support.rehearsal import Gate, Rehearsal, fails
-
 from pyagent_orch import Orchestrator, Settings, Task, Workflow
 from pyagent_orch.store.keys import Keys
+from support.fleet import until
+from support.rehearsal import Gate, Rehearsal, fails
 
 
 def events_of(orch: Orchestrator, workflow: Workflow) -> Counter[tuple[str, str]]:

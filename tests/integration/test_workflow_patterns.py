@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from support.rehearsal import Rehearsal, fails
 
 from pyagent_orch import (
     ExecutionPattern,
@@ -19,6 +18,7 @@ from pyagent_orch import (
     Workflow,
     WorkflowFailedError,
 )
+from support.rehearsal import Rehearsal, fails
 
 
 @pytest.fixture(scope="module")

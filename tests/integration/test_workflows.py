@@ -8,8 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from support.fleet import until
-from support.rehearsal import Gate, Rehearsal
 
 from pyagent_orch import (
     Agent,
@@ -23,6 +21,8 @@ from pyagent_orch import (
     WorkflowStatus,
     agent,
 )
+from support.fleet import until
+from support.rehearsal import Gate, Rehearsal
 
 
 @pytest.fixture(scope="module")
