@@ -332,3 +332,20 @@ def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> Non
     code = page.partition("```python\n")[2].partition("```")[0]
     exec(compile(code, "docs/schedules.md", "exec"), {"__name__": "page"})
     assert 'CHECK {"CPU": 0.3}, RUN MANUAL' in capsys.readouterr().out
+
+
+def test_with_a_state_file_jobs_outlive_the_process_that_made_them(
+    embedded: Callable[..., Orchestrator], tmp_path: Path
+) -> None:
+    file = tmp_path / "state.json"
+    first = embedded(state_file=file)
+    job = first.schedule(
+        agent=agent("Summarize"), input="Yesterday", cron="0 9 * * *", timezone="Europe/Berlin"
+    )
+    first.run_now(job.id).wait(20)
+    first.close()
+    second = embedded(state_file=file)
+    found = second.get_job(job.id)
+    assert (found.next_run, found.cron, found.name) == (job.next_run, "0 9 * * *", job.name)
+    assert [run.status.value for run in second.job_runs(job.id)] == ["completed"]
+    assert second.run_now(job.id).result(20)
