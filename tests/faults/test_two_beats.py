@@ -17,10 +17,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support import fleet_agents
-from support.fleet import Fleet, until
 
 from pyagent_orch import ScheduledJob, Task
+from support import fleet_agents
+from support.fleet import Fleet, until
 
 KILLS = int(os.environ.get("BEAT_KILLS", "5"))
 JOBS = 50

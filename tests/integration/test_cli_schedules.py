@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.command import Command
-from support.fleet import until
 
 from pyagent_orch import Orchestrator
 from pyagent_orch.embedded.server import PrivateServer
+from support.command import Command
+from support.fleet import until
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import fleet_agents
-from support.fleet import until
 
 from pyagent_orch import (
     JobNotFoundError,
@@ -29,6 +27,8 @@ from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.engine.ticker import Ticker
 from pyagent_orch.models.events import Event
 from pyagent_orch.patterns import Consensus
+from support import fleet_agents
+from support.fleet import until
 
 SNIPPETS = Path(__file__).parents[1] / "spec"
 
