@@ -58,6 +58,9 @@ class Settings(BaseModel):
     """How long to try to reach Redis; seconds."""
     socket_timeout_seconds: float = Field(default=4.0, gt=0)
     """How long to wait for an answer of Redis; seconds."""
+    state_fsync: Literal["everysec", "always"] = "everysec"
+    """How often a state file (and, embedded, the private server's data) reaches the disk: each
+    second, or before a call returns. Matters for a power cut only."""
     signals: Literal["rare", "all", "none"] = "rare"
     """Which of Celery's signals become events: all, none, or those that are not sent per task."""
 

@@ -51,7 +51,7 @@ class EmbeddedSession:
 
         Args:
             settings: the namespace and the worker's size; the first user's count.
-            state_file: keeps the server's data beside this file.
+            state_file: keeps the server's data beside this file, which its caller has locked.
 
         Raises:
             EmbeddedServerError: there is no server binary, or another process has the file.
@@ -63,7 +63,7 @@ class EmbeddedSession:
         with cls._lock:
             session = cls._sessions.get(key)
             if session is None:
-                server, users = cls._servers.get(place) or cls._start_server(directory)
+                server, users = cls._servers.get(place) or cls._start_server(directory, settings)
                 cls._servers[place] = (server, users)
                 users.add(settings.namespace)
                 try:
@@ -76,9 +76,11 @@ class EmbeddedSession:
             return session
 
     @staticmethod
-    def _start_server(directory: str) -> tuple[PrivateServer, set[str]]:
+    def _start_server(directory: str, settings: Settings) -> tuple[PrivateServer, set[str]]:
         if directory:
-            server = PrivateServer(Path(directory), persistent=True, exclusive=True)
+            server = PrivateServer(
+                Path(directory), persistent=True, fsync=settings.state_fsync, exclusive=True
+            )
         else:
             server = PrivateServer()
         server.start()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.prepare import Preparer, encode
+from pyagent_orch.engine.recorder import Callback, Recorder
 from pyagent_orch.exceptions import (
     OrchestratorConnectionError,
     SubmitError,
@@ -31,6 +33,8 @@ class Dispatcher:
     def __init__(self, store: Store, preparer: Preparer) -> None:
         self._store, self._preparer = store, preparer
         self._sent: set[str] = set()
+        self.recorder: Recorder | None = None
+        """Is told what is sent, before whoever sent it goes on."""
 
     # --- tasks ------------------------------------------------------------------------
 
@@ -53,7 +57,8 @@ class Dispatcher:
         for start in range(0, len(tasks), BATCH):
             batch = prepared[start : start + BATCH]
             try:
-                existing |= self._send(tasks, batch, start)
+                with self._expecting([new.id for new in batch]):
+                    existing |= self._send(tasks, batch, start)
             except OrchestratorConnectionError as error:
                 if not start:
                     raise
@@ -74,6 +79,12 @@ class Dispatcher:
             done = self._store.records.submit(batch, {key: known[key] for key in used})
         fault_point("after_submit")
         self._sent |= used
+        if self.recorder is not None:
+            agents = {key: known[key] for key in used}
+            recorded = [one for place, one in enumerate(batch) if place not in done.existing]
+            called = {task.id: task.callback for task in tasks[start : start + len(batch)]}
+            self.recorder.tasks(recorded, agents, done.created_ms, called)
+            self.recorder.adopt([found for found in done.existing.values() if found])
         created = from_ms(done.created_ms)
         for place, new in enumerate(batch):
             if place not in done.existing:
@@ -121,7 +132,13 @@ class Dispatcher:
         fields, tasks = self.records_of(plan)
         if external:
             fields["external"] = "1"
-        created = from_ms(self.send_workflow(workflow.id, fields, tasks, workflow.deadline))
+        callbacks = {one.task.id: one.task.callback for one in plan.tasks}
+        created = from_ms(
+            self.send_workflow(
+                workflow.id, fields, tasks, workflow.deadline,
+                callbacks=callbacks, callback=workflow.callback,
+            )
+        )  # fmt: skip
         for planned, new in zip(plan.tasks, tasks, strict=True):
             _show_pending(planned.task, new, created)
 
@@ -150,6 +167,9 @@ class Dispatcher:
         tasks: Sequence[NewTask],
         deadline: float | None,
         agents: Mapping[str, str] | None = None,
+        *,
+        callbacks: Mapping[str, Callback] | None = None,
+        callback: Callback = None,
     ) -> int:
         """Send a workflow that is ready to be recorded; see `send_plan`.
 
@@ -158,15 +178,22 @@ class Dispatcher:
         """
         known = self._preparer.agents | dict(agents or {})
         used = {str(new.fields["agent"]) for new in tasks}
-        return self._store.workflows.submit(
-            NewWorkflow(
-                workflow_id,
-                fields,
-                tasks,
-                int((deadline or 0) * 1000),
-                {key: known[key] for key in used if key in known},
-            )
+        new = NewWorkflow(
+            workflow_id,
+            fields,
+            tasks,
+            int((deadline or 0) * 1000),
+            {key: known[key] for key in used if key in known},
         )
+        with self._expecting([task.id for task in tasks], workflow_id):
+            created = self._store.workflows.submit(new)
+            if self.recorder is not None:
+                self.recorder.workflow(new, created, callbacks or {}, callback)
+        return created
+
+    def _expecting(self, tasks: list[str], workflow: str = "") -> AbstractContextManager[None]:
+        recorder = self.recorder
+        return nullcontext() if recorder is None else recorder.expecting(tasks, workflow)
 
     def _planned(self, plan: Plan) -> list[NewTask]:
         children: dict[str, list[str]] = {one.task.id: [] for one in plan.tasks}

@@ -65,6 +65,22 @@ class Adopter(Protocol):
         """A live scheduled job; None when it is not there any more."""
 
 
+class Witness(Protocol):
+    """Is shown everything before anybody who waits hears of it, such as a state file."""
+
+    def see(self, events: Sequence[Event]) -> None:
+        """A page of events; shown again, whole or in part, when Redis went away meanwhile."""
+
+    def catch_up(self) -> None:
+        """Redis was out of sight: events may be missing."""
+
+    def ended(self, noun: str, name: str) -> None:
+        """Somebody has read that it is final, and is about to hear of it."""
+
+    def called(self, noun: str, name: str) -> None:
+        """Its callbacks have been called."""
+
+
 def key_of(live: Live) -> Key:
     """How a live object is known here."""
     return ("task" if isinstance(live, Task) else "workflow", live.id)
@@ -76,10 +92,11 @@ class Listener:
     Args:
         store: the store to read; the listener opens a connection of its own.
         adopter: makes live objects for handlers.
+        witness: is shown everything first.
     """
 
-    def __init__(self, store: Store, adopter: Adopter) -> None:
-        self._store, self._adopter = store, adopter
+    def __init__(self, store: Store, adopter: Adopter, witness: Witness | None = None) -> None:
+        self._store, self._adopter, self._witness = store, adopter, witness
         self._lock = threading.Lock()
         self._live: dict[Key, list[weakref.ref[Live]]] = {}
         self._callbacks: dict[Key, list[tuple[Live, Handler]]] = {}
@@ -193,6 +210,8 @@ class Listener:
             live.update(record)  # type: ignore[arg-type] # the noun pairs them
         if not record.status.is_final:
             return
+        if self._witness is not None:
+            self._witness.ended(noun, record.id)
         with self._lock:
             self._live.pop(key, None)
             callbacks = self._callbacks.pop(key, [])
@@ -203,6 +222,8 @@ class Listener:
             waiter.set_result(None)
         for live, callback in callbacks:
             call_handler(callback, live, f"callback of {noun} {record.id}")
+        if callbacks and self._witness is not None:
+            self._witness.called(noun, record.id)
 
     def give_up(self, noun: str, subject: str) -> bool:
         """Take it that a record is gone: who waits for it gets an error instead of no answer.
@@ -236,6 +257,8 @@ class Listener:
                 if events:
                     if len(events) == _PAGE and self._trimmed_past(events[0]):
                         self._catch_up()
+                    if self._witness is not None:
+                        self._witness.see(events)
                     self._deliver(events)
                     self._position = events[-1].id
                 pause, lost_sight = 0.1, False
@@ -258,6 +281,8 @@ class Listener:
 
         Also finds the end of a stream that was lost with its server.
         """
+        if self._witness is not None:
+            self._witness.catch_up()
         with self._lock:
             watched = {*self._live, *self._callbacks, *self._waiters}
         found = self._read(watched)

@@ -6,6 +6,7 @@ Everything is opened on first use, once for each process, and closed together.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -13,15 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyagent_orch.config import Settings
-from pyagent_orch.exceptions import OrchestratorClosedError
+from pyagent_orch.exceptions import OrchestratorClosedError, OrchestratorConnectionError
 
 if TYPE_CHECKING:
     from pyagent_orch.embedded.session import EmbeddedSession
     from pyagent_orch.engine.client import Client
     from pyagent_orch.listener import DurableHandler, Listener
     from pyagent_orch.listener.follower import Adopter
+    from pyagent_orch.state.state_file import StateFile
     from pyagent_orch.store import Store
 
+logger = logging.getLogger(__name__)
 _open: set[Connection] = set()
 
 
@@ -39,6 +42,7 @@ class Connection:
         self._client: Client | None = None
         self._session: EmbeddedSession | None = None
         self._listener: Listener | None = None
+        self._state: StateFile | None = None
 
     @property
     def is_embedded(self) -> bool:
@@ -62,23 +66,57 @@ class Connection:
             if client is None or client.pid != os.getpid():
                 forked = client is not None
                 # The parent's threads and connections are not ours to end.
-                self._listener, self.durable = None, []
-                client = self._client = self._connect(forked=forked)
+                self._listener, self._state, self.durable = None, None, []
+                try:
+                    client = self._client = self._connect(forked=forked)
+                    self._follow_state(client)
+                except BaseException:
+                    self._let_go()
+                    raise
                 _open.add(self)
             return client
 
     def _connect(self, *, forked: bool) -> Client:
         from pyagent_orch.engine.client import Client
 
+        if forked and self._session is not None:
+            # The worker is in the parent; from here it is as far away as a fleet. The state
+            # file is the parent's, too, and takes what is sent from here.
+            return Client(self.settings, address=self._session.address)
+        if self.state_file is not None:
+            from pyagent_orch.state.state_file import StateFile
+
+            # First, so that whoever comes second is told of the file.
+            self._state = StateFile.acquire(self.state_file, self.settings)
         if not self.is_embedded:
             return Client(self.settings)
-        if forked and self._session is not None:
-            # The worker is in the parent; from here it is as far away as a fleet.
-            return Client(self.settings, address=self._session.address)
         from pyagent_orch.embedded.session import EmbeddedSession
 
         self._session = EmbeddedSession.acquire(self.settings, self.state_file)
         return Client(self.settings, app=self._session.app, local=True)
+
+    def _follow_state(self, client: Client) -> None:
+        """Compare the state file with Redis, and keep it up to date from now on."""
+        if self._state is None:
+            return
+        self._state.attach(client.store)
+        client.dispatcher.recorder = self._state
+        # Before the comparison, so that nothing is missed between the two.
+        self._state.begin(self.listener, self.adopter)
+
+    def resume(self) -> None:
+        """Have what a state file holds go on; without one, or when it is new, nothing is opened.
+
+        Raises:
+            StateFileError: the file cannot be used.
+            EmbeddedServerError: there is no server to start.
+        """
+        if self.state_file is None or not self.state_file.expanduser().exists():
+            return
+        try:
+            _ = self.client
+        except OrchestratorConnectionError as error:
+            logger.warning("%s What %s holds goes on with the first call.", error, self.state_file)
 
     @property
     def store(self) -> Store:
@@ -101,7 +139,7 @@ class Connection:
             with self.lock:
                 listener = self._listener
                 if listener is None:
-                    listener = Listener(store, self.adopter)
+                    listener = Listener(store, self.adopter, self._state)
                     for pattern, handler in self.handlers:
                         listener.add_handler(pattern, handler)
                     listener.start()
@@ -112,10 +150,15 @@ class Connection:
         """Close everything. Idempotent."""
         with self.lock:
             self.closed = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with self.lock:
             listener, self._listener = self._listener, None
             durable, self.durable = self.durable, []
             client, self._client = self._client, None
             session, self._session = self._session, None
+            state, self._state = self._state, None
             _open.discard(self)
         if client is not None and client.pid != os.getpid():
             return
@@ -123,11 +166,15 @@ class Connection:
             handler.stop()
         if listener is not None:
             listener.stop()
+        if state is not None and client is not None:
+            state.drain()
         if client is not None:
             client.close()
         if session is not None and session.pid == os.getpid():
             # A forked child is no user of its parent's worker.
             session.release()
+        if state is not None:
+            state.release()
 
 
 def _close_all() -> None:

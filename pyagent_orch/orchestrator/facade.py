@@ -55,7 +55,9 @@ class Orchestrator(DeadLetters, ScheduledJobs, Checkup):
     Args:
         redis_url: the fleet's Redis; `PYAGENT_ORCH_REDIS_URL` when not given.
         namespace: keeps installations on one Redis apart.
-        state_file: embedded only: keeps the state beside this file.
+        state_file: keeps what this process submits, and how it ends, in this file; one that
+            holds something is opened at once, and what had not ended goes on. Embedded, the
+            server's data lies beside it.
         settings: all settings at once; the arguments above win over it.
 
     Raises:
@@ -85,6 +87,7 @@ class Orchestrator(DeadLetters, ScheduledJobs, Checkup):
         path = Path(state_file) if state_file is not None else None
         self._connection = Connection(settings, path)
         self._home = self._connection.adopter = Home(self._connection)
+        self._connection.resume()
 
     # --- life ---------------------------------------------------------------------------
 

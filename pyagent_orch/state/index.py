@@ -11,13 +11,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from pyagent_orch.state.lines import FILE, Entry, Head, decode, head_of, is_part, opens_group
 from pyagent_orch.state.pages import BLOCK, entry_lines
 
 HOUR_MS = 3_600_000
-AGENT, TASK, WORKFLOW = "agent", "task", "workflow"
+AGENT: Final = "agent"
+TASK: Final = "task"
+WORKFLOW: Final = "workflow"
 Key = tuple[str, str]
 """A noun and an id."""
 Pace = Callable[[Iterable[Any]], Iterable[Any]]
@@ -231,6 +233,12 @@ class Tally:
     def has(self, kind: str, name: str) -> bool:
         """Whether there is an entry of this kind and id."""
         return name in self._latest.get(kind, ())
+
+    def forget(self, noun: str, name: str) -> None:
+        """Take it that something has left the file."""
+        for kind, latest in self._latest.items():
+            if kind.partition(".")[0] == noun:
+                self._superseded += latest.pop(name, 0)
 
     def outdated(self, oldest_final: int) -> int:
         """How many lines say nothing any more, about.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -118,13 +118,16 @@ class Acts:
         self._keys = keys
         self._head = constants.as_lua() + _source("lib") + _source("joins")
         self._loaded: dict[str, tuple[str, str]] = {}
+        self.after: Callable[[str, str], None] | None = None
+        """Called with the name and the first argument of an act that has been run."""
 
     def _script(self, name: str) -> tuple[str, str]:
         script = self._loaded.get(name)
         if script is None:
             act = _source(name)
-            used = re.search(r"^-- uses: (\w+)$", act, re.MULTILINE)
-            source = self._head + (_source(used[1]) if used else "") + act
+            used = re.search(r"^-- uses: (.+)$", act, re.MULTILINE)
+            parts = used[1].split() if used else []
+            source = self._head + "".join(map(_source, parts)) + act
             digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
             script = self._loaded[name] = (source, digest)
         return script
@@ -138,10 +141,13 @@ class Acts:
         """
         source, digest = self._script(name)
         try:
-            return self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)
+            reply = self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)
         except redis.exceptions.NoScriptError:
             self._client.script_load(source)
-            return self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)
+            reply = self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)
+        if self.after is not None:
+            self.after(name, str(args[0]))
+        return reply
 
     def run_many(self, name: str, calls: Sequence[Sequence[str | int | float]]) -> list[Any]:
         """Run one act many times in one round trip; each call is atomic, the whole is not.

@@ -82,6 +82,15 @@ class Keys:
         """Sorted set: ids of the workflows in a state, by the time of their last move, ms."""
         return f"{self.prefix}wstatus:{status}"
 
+    @property
+    def delayed(self) -> str:
+        """Sorted set: ids of the tasks that may not start yet, by when they may, ms."""
+        return self.prefix + "delayed"
+
+    def state_file(self, file_id: str) -> str:
+        """A string that is there once a state file has been compared with this Redis."""
+        return f"{self.prefix}state:{file_id}"
+
     def worker(self, lease_id: str) -> str:
         """The hash that describes a living worker."""
         return f"{self.prefix}worker:{lease_id}"

@@ -17,6 +17,7 @@ from pyagent_orch.store.keys import Keys
 from pyagent_orch.store.records import Records
 from pyagent_orch.store.runs import Runs
 from pyagent_orch.store.schedules import Schedules
+from pyagent_orch.store.snapshots import Snapshots
 from pyagent_orch.store.workflows import Workflows
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class Store:
         return Schedules(self.client, self.acts, self.keys, self.address.label)
 
     @cached_property
+    def snapshots(self) -> Snapshots:
+        """Records as stored, for a state file."""
+        return Snapshots(self.client, self.acts, self.keys, self.address.label)
+
+    @cached_property
     def runs(self) -> Runs:
         """Runs of tasks, as workers claim and finish them."""
         return Runs(self.acts)
@@ -154,7 +160,16 @@ class Store:
     def close(self) -> None:
         """Give the connections back; the store can be used again afterwards. Idempotent."""
         client = self.__dict__.pop("client", None)
-        for part in ("acts", "records", "workflows", "schedules", "runs", "fleet", "events"):
+        for part in (
+            "acts",
+            "records",
+            "workflows",
+            "schedules",
+            "snapshots",
+            "runs",
+            "fleet",
+            "events",
+        ):
             self.__dict__.pop(part, None)
         if client is not None:
             client.close()
