@@ -7,12 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from pyagent_orch import Task, TaskNotFoundError, Workflow, WorkflowNotFoundError
 from support.fault_agents import noted
 from support.fleet import until
 from support.fleet_agents import echo
 from support.rig import Rig
-
-from pyagent_orch import Task, TaskNotFoundError, Workflow, WorkflowNotFoundError
 
 pytestmark = pytest.mark.faults
 

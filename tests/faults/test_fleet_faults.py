@@ -13,14 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from pyagent_orch import Task
 from support.fault_agents import noted
 from support.fault_report import Report
 from support.fleet import ROOT, TESTS, until
 from support.fleet_agents import die
 from support.load import Account
 from support.rig import AGENTS, Rig
-
-from pyagent_orch import Task
 
 pytestmark = [
     pytest.mark.faults, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(1200),

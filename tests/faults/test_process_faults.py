@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+
 from support.fault_report import Report
 from support.fleet import Worker, until
 from support.rig import Rig
@@ -32,7 +33,8 @@ def test_killed_processes_cost_no_task(
 ) -> None:
     pool, who = KILLS[kind]
     it = rig(pool=pool, workers=3, concurrency=2)
-    it.begin(seconds=(0.2, 1.0))
+    # Few enough that what is taken over has no queue before it: the others are two workers.
+    it.begin(seconds=(0.2, 1.0), pause=0.3)
     for _ in range(faults):
         victim = random.choice(it.living)
         it.strike(victim, signal.SIGKILL, who)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from support.fault_report import Report
 from support.raw_server import RawServer
 from support.rig import Rig

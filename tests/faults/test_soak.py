@@ -10,11 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.fault_report import Report
-from support.fleet import until
-from support.fleet_agents import async_sleep, echo, fail, fail_until, upper
-from support.load import Account
-from support.rig import Rig
 
 from pyagent_orch import (
     IllegalMoveError,
@@ -25,6 +20,11 @@ from pyagent_orch import (
     Task,
     Workflow,
 )
+from support.fault_report import Report
+from support.fleet import until
+from support.fleet_agents import async_sleep, echo, fail, fail_until, upper
+from support.load import Account
+from support.rig import Rig
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(3600)]
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))

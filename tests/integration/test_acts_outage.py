@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
 import pytest
-from support.desk import Desk
 
 from pyagent_orch import TaskStatus
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.store.runs import Refusal, Refused
+from support.desk import Desk
 
 LEASE = 10.0
 
@@ -67,3 +68,31 @@ def test_a_copy_of_a_message_right_after_an_outage_takes_nothing_over(desk: Desk
     outage(desk, 30)
     assert desk.claim("b") == Refused(Refusal.HELD)
     assert desk.finish(claim, "a").accepted
+
+
+def test_what_a_lost_worker_ran_comes_before_what_has_not_begun(desk: Desk) -> None:
+    for task_id in ("one", "two", "three", "four"):
+        desk.submit(task_id)
+    desk.client.rpop(f"{desk.keys.celery_prefix}q\x06\x164", 2)
+    for claim in [desk.claimed("a", task_id) for task_id in ("one", "two")]:
+        desk.release(claim, lost=True)
+    ids = [json.loads(text)["headers"]["id"] for text in reversed(desk.messages())]
+    assert ids == ["two", "one", "three", "four"]
+    # And nobody takes those behind it for lost.
+    for _ in range(3):
+        desk.client.delete(f"{desk.keys.prefix}sweeping")
+        desk.beat("b")
+    assert not desk.client.exists(f"{desk.keys.prefix}suspects")
+    assert len(desk.messages()) == 4
+
+
+def test_a_message_that_is_lost_is_found_behind_one_that_was_put_first(desk: Desk) -> None:
+    for task_id in ("one", "two"):
+        desk.submit(task_id)
+    desk.client.rpop(f"{desk.keys.celery_prefix}q\x06\x164")
+    desk.release(desk.claimed("a", "one"), lost=True)
+    # Taken from the queue, and its worker died before the claim.
+    desk.client.rpop(f"{desk.keys.celery_prefix}q\x06\x164")
+    desk.client.delete(f"{desk.keys.prefix}sweeping")
+    desk.beat("b")
+    assert desk.client.zrange(f"{desk.keys.prefix}suspects", 0, -1) == ["one"]

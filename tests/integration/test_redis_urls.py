@@ -10,10 +10,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from support.fleet import Fleet, until
-from support.fleet_agents import async_sleep, echo
-from support.raw_server import PASSWORD, RawServer
-from support.tls_proxy import Certificates, TlsProxy
 
 from pyagent_orch import (
     ConfigurationError,
@@ -24,6 +20,10 @@ from pyagent_orch import (
 )
 from pyagent_orch.embedded.binaries import find_server
 from pyagent_orch.store import parse_address
+from support.fleet import Fleet, until
+from support.fleet_agents import async_sleep, echo
+from support.raw_server import PASSWORD, RawServer
+from support.tls_proxy import Certificates, TlsProxy
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-from support.fault_agents import noted
-
 from pyagent_orch import Orchestrator, OrchestratorConnectionError, Task
+from support.fault_agents import noted
 
 
 @dataclass

@@ -61,6 +61,17 @@ local function push(id)
   call('SADD', P .. 'queues', entry)
 end
 
+-- The same, before all others of its priority: it has waited already. Its place in the index
+-- is before theirs, too, since what is older than the oldest message counts as taken.
+local function push_first(id)
+  local text, list, index, entry = delivery(id,
+    call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input'))
+  local oldest = call('ZRANGE', index, 0, 0, 'WITHSCORES')[2]
+  call('RPUSH', list, text)
+  call('ZADD', index, oldest and math.min(now, tonumber(oldest) - 1) or now, id)
+  call('SADD', P .. 'queues', entry)
+end
+
 local function unqueue(id, queue, priority)
   call('ZREM', queue_index(queue, priority), id)
 end
@@ -179,7 +190,7 @@ local function lose(id, worker_name, done)
   call('HSET', key, 'status', 'pending')
   call('HDEL', key, 'owner')
   move(id, 'running', 'pending')
-  push(id)
+  push_first(id)
   event('task.recovered', id, 'name', r[2], 'attempt', r[3] or '0', 'worker', worker_name)
   return true
 end
@@ -193,6 +204,6 @@ local function give_back(id, worker_name)
   call('HSET', key, 'status', 'pending')
   call('HDEL', key, 'owner')
   move(id, 'running', 'pending')
-  push(id)
+  push_first(id)
   event('task.released', id, 'name', r[2], 'attempt', r[3], 'worker', worker_name)
 end
