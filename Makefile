@@ -57,7 +57,7 @@ bench: $(RUN) ## measure against plain Celery, side by side; make bench ARGS=--h
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove what runs and builds have left; the virtual environment stays
-	@rm -rf build dist demo-report htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+	@rm -rf build dist demo-report tests/faults/report htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
 		.hypothesis .import_linter_cache *.egg-info
 	@find . -path './.venv*' -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
