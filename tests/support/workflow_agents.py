@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from celery import shared_task
 
@@ -56,3 +58,37 @@ def count(text: str, times: int = 1) -> int:
 def stamp() -> str:
     """One that takes nothing."""
     return "stamped"
+
+
+def _note(path: str, line: str) -> None:
+    # One write of a short line: whole, however many processes append.
+    with Path(path).open("a") as file:
+        file.write(line + "\n")
+
+
+@register_agent
+def in_new_words(value: dict[str, Any]) -> str:
+    """Answer differently in each run, as a model does; leave a line for the run in a file.
+
+    In its first run it makes the file `touch` when it has come so far, and waits until
+    there is the file `until`.
+    """
+    run = current_run()
+    assert run is not None
+    answer = uuid4().hex
+    _note(value["log"], f"{run.name} {answer}")
+    if run.attempt == 1:
+        if value.get("touch"):
+            Path(value["touch"]).touch()
+        give_up = time.monotonic() + 20
+        while value.get("until") and not Path(value["until"]).exists():
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+    return answer
+
+
+@register_agent
+def join_noted(value: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
+    """The body of a join: give what it was given, and do what `in_new_words` does."""
+    in_new_words(value)
+    return context
