@@ -11,10 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from support.fleet import Fleet
-
 from pyagent_orch import Orchestrator
 from pyagent_orch.embedded.server import PrivateServer
+from support.fleet import Fleet
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from pyagent_orch.agents.outputs import as_json
 from pyagent_orch.agents.registry import AGENTS, resolve_function
 from pyagent_orch.agents.spec import Agent
 from pyagent_orch.agents.wire import CallableRef, from_wire
-from pyagent_orch.exceptions import AgentError, TaskTimeoutError
+from pyagent_orch.exceptions import TaskTimeoutError
 from pyagent_orch.models.values import JSONValue
 
 T = TypeVar("T")
@@ -62,10 +62,6 @@ def invoke(wire_json: str, input: JSONValue, invocation: Invocation) -> AgentOut
             else:
                 function = local_function(target.key)
             output = as_json(_run_callable(function, input, state), invocation.name)
-    except (SystemExit, KeyboardInterrupt) as error:
-        # Else the pool's process or thread would end with it, and look lost.
-        text = f"{type(error).__name__}: {error}".removesuffix(": ")
-        raise AgentError(invocation.name, f"it raised {text}") from error
     finally:
         RUN.reset(token)
     return AgentOutcome(output, state.total_usage())

@@ -11,6 +11,7 @@ import threading
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import WorkerShutdown
 
 from pyagent_orch.engine.keeper import stop_keeper
 from pyagent_orch.engine.runtime import runtime_of
@@ -19,6 +20,10 @@ from pyagent_orch.engine.ticker import TickerThread
 
 START_TIMEOUT = 10.0
 """Seconds."""
+
+
+def _shut_down() -> None:
+    raise WorkerShutdown(0)
 
 
 class InProcessWorker:
@@ -79,6 +84,7 @@ class InProcessWorker:
         controller, self._controller = self._controller, None
         if controller is not None:
             controller.pool.abandon()
-            controller.stop()
+            # It stops itself, in its own thread: what its loop reads from is not ours to close.
+            controller.hub.call_soon(_shut_down)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)

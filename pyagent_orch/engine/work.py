@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from billiard.common import terminate_handler_fired
 from celery.exceptions import SoftTimeLimitExceeded
 
 from pyagent_orch.agents import AgentOutcome, Invocation, invoke, resolve_function
 from pyagent_orch.agents.local import local_function
 from pyagent_orch.agents.spec import wire_of
 from pyagent_orch.engine.celery_agents import celery_content, run_celery_agent
+from pyagent_orch.engine.limits import soft_limit_heard
 from pyagent_orch.engine.prepare import LOCAL_FUNCTION
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.exceptions import AgentError, TaskTimeoutError
@@ -135,7 +137,28 @@ class Work:
         }
 
     def run(self) -> AgentOutcome | Expansion:
-        """Have it done: the outcome, or the tasks that come before it can go on."""
+        """Have it done: the outcome, or the tasks that come before it can go on.
+
+        Raises:
+            TaskTimeoutError: its time is over.
+            AgentError: the agent wants to end the process.
+            SystemExit: the process is told to end.
+        """
+        try:
+            with soft_limit_heard(interruptible=self.runtime.interruptible):
+                return self._run()
+        except SoftTimeLimitExceeded:
+            limit = self.claim.fields["timeout"]
+            raise TaskTimeoutError(self.claim.id, f"it ran longer than {limit} s") from None
+        except (SystemExit, KeyboardInterrupt) as error:
+            if terminate_handler_fired():
+                raise
+            # An agent's `sys.exit()`: the pool's process or thread would end, and look lost.
+            name = self.claim.fields["name"] or self.claim.id
+            text = f"{type(error).__name__}: {error}".removesuffix(": ")
+            raise AgentError(name, f"it raised {text}") from error
+
+    def _run(self) -> AgentOutcome | Expansion:
         flow = flow_content(self.claim.agent)
         if flow is not None:
             return self._step(flow)
@@ -156,10 +179,7 @@ class Work:
             default_model=self.runtime.settings.model,
             interruptible=self.runtime.interruptible,
         )
-        try:
-            return invoke(self.claim.agent, self.input, invocation)
-        except SoftTimeLimitExceeded:
-            raise TaskTimeoutError(self.claim.id, f"it ran longer than {timeout} s") from None
+        return invoke(self.claim.agent, self.input, invocation)
 
     # --- flows ------------------------------------------------------------------------
 

@@ -12,10 +12,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support import fleet_agents
-from support.fleet import Fleet
 
 from pyagent_orch import Orchestrator, Task, TaskNotFoundError, TaskStatus
+from support import fleet_agents
+from support.fleet import Fleet
 
 FAST = {
     # Low, so that a dead worker is found soon; the times of a test, not of production.

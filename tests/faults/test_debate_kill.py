@@ -11,10 +11,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from support.chat_server import Behaviour, ChatRequest, ChatServer, answer, tool_call
-from support.fleet import Fleet, until
 
 from pyagent_orch import AgentPatterns, DebateResult, agent
+from support.chat_server import Behaviour, ChatRequest, ChatServer, answer, tool_call
+from support.fleet import Fleet, until
 
 ROUNDS = 6
 FAST = {

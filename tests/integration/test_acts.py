@@ -10,13 +10,13 @@ from contextlib import suppress
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.desk import Desk
-from support.fleet import until
 
 from pyagent_orch import IllegalMoveError, TaskStatus
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.states import FINAL_TASK_STATES, TASK_MOVES
 from pyagent_orch.store.runs import Claim, Refusal, Refused
+from support.desk import Desk
+from support.fleet import until
 
 EVENT_OF_STATE = {
     TaskStatus.RUNNING: {"task.started"},

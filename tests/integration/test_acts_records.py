@@ -9,14 +9,14 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.desk import AGENTS, Desk
-from support.fleet import until
 
 from pyagent_orch import TaskStatus
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.engine.transport import damage
 from pyagent_orch.store.records import NewTask, UnknownAgentHashError
 from pyagent_orch.store.runs import Refusal, Refused
+from support.desk import AGENTS, Desk
+from support.fleet import until
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.chat_server import Behaviour, ChatRequest, ChatServer, answer, failure, hang, tool_call
-from support.fleet import Fleet, until
 
 from pyagent_orch import (
     AgentPatterns,
@@ -27,6 +25,8 @@ from pyagent_orch import (
 )
 from pyagent_orch.exceptions import InvalidTaskError, WorkflowFailedError
 from pyagent_orch.states import WorkflowStatus
+from support.chat_server import Behaviour, ChatRequest, ChatServer, answer, failure, hang, tool_call
+from support.fleet import Fleet, until
 
 SNIPPETS = Path(__file__).parents[1] / "spec"
 EXPERTS = ["security", "performance", "UX"]

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.calls import CALLS
-from support.fleet import until
-from support.fleet_agents import echo
 
 from pyagent_orch import (
     AgentNotFoundError,
@@ -27,6 +24,9 @@ from pyagent_orch import (
     TaskNotFoundError,
 )
 from pyagent_orch.embedded.server import PrivateServer
+from support.calls import CALLS
+from support.fleet import until
+from support.fleet_agents import echo
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from support.fleet import Fleet, until
-from support.heard import Heard
-from support.standing import standing_fleet
 
 from pyagent_orch import Orchestrator, Settings, Task
 from pyagent_orch.embedded.server import PrivateServer
+from support.fleet import Fleet, until
+from support.heard import Heard
+from support.standing import standing_fleet
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ from uuid import uuid4
 
 import pytest
 import redis
-from support.command import Command, press_ctrl_c, worker_of
-from support.fleet import until
-from support.raw_server import PASSWORD
 
 from pyagent_orch import Orchestrator, TaskStatus
 from pyagent_orch.cli.exits import Exit
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.store.keys import Keys
+from support.command import Command, press_ctrl_c, worker_of
+from support.fleet import until
+from support.raw_server import PASSWORD
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07 \u202eevil \ud83d"
 

@@ -7,11 +7,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from support.command import PROGRAM, Command, press_ctrl_c, worker_of
-from support.raw_server import PASSWORD, RawServer
-
 from pyagent_orch import Orchestrator
 from pyagent_orch.embedded.server import PrivateServer
+from support.command import PROGRAM, Command, press_ctrl_c, worker_of
+from support.raw_server import PASSWORD, RawServer
 
 
 def test_a_worker_takes_options_of_ours_and_of_celery_and_ends_on_ctrl_c(

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.command import Command
 
 from pyagent_orch.cli import run
 from pyagent_orch.cli.exits import OF_STATUS, Exit
 from pyagent_orch.states import FINAL_TASK_STATES
+from support.command import Command
 
 
 def test_help_and_completion_import_nothing_that_is_slow() -> None:

@@ -8,11 +8,10 @@ import pty
 import subprocess
 from pathlib import Path
 
+from pyagent_orch import Task, TaskStatus, Workflow, WorkflowStatus
 from support import fleet_agents
 from support.command import PROGRAM
 from support.fleet import ROOT, Fleet
-
-from pyagent_orch import Task, TaskStatus, Workflow, WorkflowStatus
 
 DOCUMENT = """
 name: Shout

@@ -11,11 +11,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from support.command import Command
-from support.fleet import Fleet
 
 from pyagent_orch import ConfigurationError, Orchestrator, Task, TaskStatus, Workflow
 from pyagent_orch.embedded.server import PrivateServer
+from support.command import Command
+from support.fleet import Fleet
 
 WAIT = 20
 

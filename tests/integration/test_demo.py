@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.fleet import ROOT, Fleet, until
 
 from pyagent_orch import Orchestrator
 from pyagent_orch.demo.runner import run_demo
+from support.fleet import ROOT, Fleet, until
 
 RUN = (
     "import sys; from pathlib import Path; from pyagent_orch.demo.runner import run_demo; "

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.fleet import ROOT
 
 from pyagent_orch import Settings
+from support.fleet import ROOT
 
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)

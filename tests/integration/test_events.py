@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.fleet import Fleet, until
-from support.heard import Heard
-from support.standing import standing_fleet
 
 from pyagent_orch import Event, Orchestrator, Settings, Task, TaskStatus
 from pyagent_orch.embedded.server import PrivateServer
+from support.fleet import Fleet, until
+from support.heard import Heard
+from support.standing import standing_fleet
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fleet import ROOT, until
-from support.heard import Heard
 
 from pyagent_orch import Orchestrator
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.listener import durable
+from support.fleet import ROOT, until
+from support.heard import Heard
 
 Member = Callable[[], Orchestrator]
 

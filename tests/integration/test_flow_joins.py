@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.fleet import until
 
 from pyagent_orch import Orchestrator, Task, TaskStatus, Workflow
 from pyagent_orch.states import WorkflowStatus
 from pyagent_orch.workflows import Done, Expand, Flow, FlowCall, Turn
 from pyagent_orch.workflows.flows import STEPS, Step
+from support.fleet import until
 
 
 class Gate:

@@ -15,11 +15,11 @@ from celery import Celery
 from celery.exceptions import NotRegistered
 from hypothesis import given
 from hypothesis import strategies as st
-from support.fleet import Fleet, Worker, until
 
 from pyagent_orch import Orchestrator, TaskTimeoutError
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.engine.transport import damage
+from support.fleet import Fleet, Worker, until
 
 POOLS = ("prefork", "threads")
 

@@ -11,10 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.fleet import ROOT, Fleet, until
 
 from pyagent_orch import Orchestrator, Settings, Task, TaskStatus, current_run
 from pyagent_orch.embedded.server import PrivateServer
+from support.fleet import ROOT, Fleet, until
 
 SUBMITTER = """
 import sys, threading

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from support.fleet import Fleet, until
-
 from pyagent_orch import Task, TaskStatus
+from support.fleet import Fleet, until
 
 
 def reads(fleet: Fleet) -> int:

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from support.fleet import Fleet, until
 
 from pyagent_orch import Event, Orchestrator, Task, TaskStatus
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.states import TASK_MOVES
+from support.fleet import Fleet, until
 
 THREADS, EACH = 8, 125
 TOTAL = THREADS * EACH

@@ -10,10 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.calls import CALLS
-from support.fleet import until
-from support.fleet_agents import echo
-from support.raw_server import PASSWORD, RawServer
 
 from pyagent_orch import (
     ConfigurationError,
@@ -22,6 +18,10 @@ from pyagent_orch import (
     Task,
     TaskTimeoutError,
 )
+from support.calls import CALLS
+from support.fleet import until
+from support.fleet_agents import echo
+from support.raw_server import PASSWORD, RawServer
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from support.fleet import Fleet
-
 from pyagent_orch import Settings, create_app
+from support.fleet import Fleet
 
 
 def test_workers_answer_celerys_remote_control(fleet: Fleet) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -221,3 +223,19 @@ def test_an_agent_that_misbehaves_fails_once_and_takes_nobody_along(
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_large_output_is_recorded_whole(orch: Orchestrator, pool: str) -> None:
     assert len(orch.submit("huge", 8_000_000, queue=pool).result(timeout=20)) == 8_000_000
+
+
+def test_a_process_that_is_told_to_end_is_no_failure_of_its_agent(
+    orch: Orchestrator, fleet: Fleet, tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines"
+    value = {"path": str(lines), "sleep": 1.5}
+    task = orch.submit("append_line", value, queue="prefork")
+    until(lines.exists)
+    parent = fleet.workers[POOLS.index("prefork")].pid
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        os.kill(int(child), signal.SIGTERM)
+    assert task.result(timeout=20) == "attempt 2"
+    assert [e.type for e in orch.events() if e.subject == task.id][1:-1] == [
+        "task.started", "task.recovered", "task.started",
+    ]  # fmt: skip

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.chat_server import Behaviour, ChatRequest, ChatServer, answer
-from support.fleet import until
 
 from pyagent_orch import Orchestrator, Task, TaskStatus, agent
 from pyagent_orch.exceptions import TaskExistsError
+from support.chat_server import Behaviour, ChatRequest, ChatServer, answer
+from support.fleet import until
 
 SNIPPETS = Path(__file__).parents[1] / "spec"
 

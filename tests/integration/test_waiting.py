@@ -13,9 +13,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.fleet import Fleet, until
-from support.fleet_agents import echo, sleep, upper
-from support.standing import standing_fleet
 
 from pyagent_orch import (
     Orchestrator,
@@ -28,6 +25,9 @@ from pyagent_orch import (
     TaskTimeoutError,
 )
 from pyagent_orch.embedded.server import PrivateServer
+from support.fleet import Fleet, until
+from support.fleet_agents import echo, sleep, upper
+from support.standing import standing_fleet
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from support.fleet import Fleet, until
-
 from pyagent_orch import TaskStatus
+from support.fleet import Fleet, until
 
 
 def test_a_hostile_name_or_error_reaches_the_log_escaped(fleet: Fleet) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from support.fleet_agents import echo
-
 from pyagent_orch import Orchestrator, Task
+from support.fleet_agents import echo
 
 CALLS: dict[str, Callable[[Orchestrator], object]] = {
     "start": lambda orch: orch.start(),

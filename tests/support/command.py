@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from support.fleet import AGENTS, ROOT, TESTS, until
-
 from pyagent_orch import Orchestrator
 from pyagent_orch.cli import run
+from support.fleet import AGENTS, ROOT, TESTS, until
 
 PROGRAM = Path(sys.executable).with_name("pyagent-orch")
 

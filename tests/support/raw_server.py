@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Self
 
 import redis
-from support.fleet import until
 
 from pyagent_orch.embedded.binaries import find_server
+from support.fleet import until
 
 PASSWORD = "s3cr3t-pa55word"
 

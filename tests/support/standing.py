@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from support.fleet import Fleet, until
-
 from pyagent_orch.embedded.server import PrivateServer
+from support.fleet import Fleet, until
 
 
 @contextmanager

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent_orch.escape import cut, escape, one_line, width
 from pyagent_orch.cli.show import Column, console, preview, print_table
 from pyagent_orch.cli.times import age, duration, moment, parse_duration
+from pyagent_orch.escape import cut, escape, one_line, width
 
 ANY_TEXT = st.text(st.characters(), max_size=60)
 """Surrogates included: JSON can bring them."""

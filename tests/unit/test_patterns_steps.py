@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.rounds import Rounds, names
 
 from pyagent_orch import agent
 from pyagent_orch.exceptions import AgentError, InvalidWorkflowError, NoPlanError
@@ -14,6 +13,7 @@ from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue, to_json
 from pyagent_orch.patterns import ChainOfThought, Consensus, Debate, Limits, Pattern, Supervisor
 from pyagent_orch.workflows import Turn
+from support.rounds import Rounds, names
 
 PAID = Usage(model="m", requests=1, input_tokens=7, output_tokens=3, cost_usd=0.01)
 TEAM = [agent("You are a researcher"), agent("You are a writer")]

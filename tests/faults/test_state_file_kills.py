@@ -1,0 +1,158 @@
+"""Processes with a state file are killed at random moments of a stream of submits.
+
+What a submit had returned is in the file, which is valid JSON after every kill, and
+goes on to its end, also when the Redis beside the file is lost with the process.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyagent_orch import Orchestrator, TaskStatus, WorkflowStatus
+from pyagent_orch.config import state_directory
+from pyagent_orch.embedded.directory import WATCHER
+from pyagent_orch.embedded.locks import holder
+from support.fleet import ROOT, TESTS, until
+from support.state_files import lose_redis
+
+_PROGRAM = """
+import os, random, sys
+from support import fleet_agents
+from pyagent_orch import Orchestrator, Task, Workflow
+
+chance = random.Random(int(sys.argv[2]))
+
+def say(*words):
+    os.write(1, (" ".join(words) + "\\n").encode())
+
+def done(live):
+    say("done", live.id)
+
+orch = Orchestrator(state_file=sys.argv[1]).start()
+say("ready")
+while True:
+    text = "x" * chance.choice([1, 30, 500, 5000, 20000])
+    kind = chance.randrange(10)
+    if kind == 0:
+        flow = Workflow("w", [Task(fleet_agents.echo, text, name="a"),
+                              Task(fleet_agents.echo, "{a.output}", name="b")], {"b": ["a"]})
+        orch.submit_workflow(flow, callback=done)
+        say("flow", flow.id, *(task.id for task in flow.tasks))
+    elif kind == 1:
+        many = orch.submit_many([Task(fleet_agents.echo, text) for _ in range(20)])
+        say("sent", *(task.id for task in many))
+    elif kind == 2:
+        task = orch.submit(fleet_agents.echo, text, delay=3600)
+        say("sent", task.id)
+        if orch.cancel(task.id):
+            say("cancelled", task.id)
+    else:
+        say("sent", orch.submit(fleet_agents.echo, text, callback=done).id)
+"""
+
+
+@dataclass
+class Said:
+    """What the killed processes had said."""
+
+    sent: set[str] = field(default_factory=set)
+    flows: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
+
+    def take(self, output: bytes) -> None:
+        # What stands behind the last line break was being written.
+        for line in output.decode().split("\n")[:-1]:
+            word, *names = line.split()
+            if word == "flow":
+                self.flows.add(names.pop(0))
+            if word in {"sent", "flow"}:
+                self.sent.update(names)
+            elif word == "cancelled":
+                self.cancelled.update(names)
+            elif word == "done":
+                self.done.update(names)
+
+
+def kill_one(path: Path, seed: int) -> bytes:
+    """Start a process on the file and kill it; returns what it had said."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(path), str(seed)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{ROOT}:{TESTS}", "PATH": "/usr/bin:/bin"},
+    )
+    try:
+        assert process.stdout
+        ready = process.stdout.readline()
+        assert ready == b"ready\n", process.communicate()[1].decode()[-3000:]
+        time.sleep(random.uniform(0, 0.3))
+    finally:
+        process.send_signal(signal.SIGKILL)
+        output, _ = process.communicate()
+    return output
+
+
+def in_file(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Maps the ids of tasks, and of workflows, to their latest states in the file."""
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    states: dict[str, dict[str, str]] = {"task": {}, "workflow": {}}
+    for entry in content["entries"]:
+        noun, _, verb = entry["kind"].partition(".")
+        if noun in states and verb in {"", "state"}:
+            status = entry["record"].get("status") if verb else "pending"
+            if verb or entry["id"] not in states[noun]:
+                states[noun][entry["id"]] = status
+    return states["task"], states["workflow"]
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(20, marks=pytest.mark.slow),
+        pytest.param(200, marks=[pytest.mark.faults, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_every_submit_that_had_returned_is_there_after_each_kill(
+    tmp_path: Path, kills: int
+) -> None:
+    path, seed, said = tmp_path / "state.json", random.randrange(10**6), Said()
+    for number in range(kills):
+        said.take(kill_one(path, seed + number))
+        tasks, flows = in_file(path)
+        assert said.sent <= tasks.keys(), (seed, number, said.sent - tasks.keys())
+        assert said.flows <= flows.keys(), (seed, number)
+        wrong = {name for name in said.cancelled if tasks[name] != "cancelled"}
+        assert not wrong, (seed, number, wrong)
+        wrong = {name for name in said.done if {**tasks, **flows}[name] != "completed"}
+        assert not wrong, (seed, number, wrong)
+        if number % 4 == 3:
+            lose_redis(path)
+    until(lambda: holder(state_directory(path) / WATCHER) is None)
+    lose_redis(path)
+    # A new and empty Redis: all of it is there, and comes to its end.
+    with Orchestrator(state_file=path) as orch:
+        tasks = [orch.get_task(name) for name in sorted(said.sent)]
+        orch.wait(*tasks, timeout=300)
+        ends = {task.id: task.status for task in tasks}
+        for name, status in ends.items():
+            wanted = TaskStatus.CANCELLED if name in said.cancelled else TaskStatus.COMPLETED
+            assert status is wanted or name not in said.done | said.cancelled, (seed, name, status)
+            assert status in {TaskStatus.COMPLETED, TaskStatus.CANCELLED}, (seed, name, status)
+        for name in said.flows:
+            assert orch.get_workflow(name).status is WorkflowStatus.COMPLETED
+        counts = orch.counts()
+    assert counts[TaskStatus.PENDING] <= kills, "only what was sent and not said may still wait"
+    assert len(said.sent) > 20 * kills
+    assert len(said.done) > kills
