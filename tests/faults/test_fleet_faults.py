@@ -20,7 +20,7 @@ from support.fault_report import Report
 from support.fleet import ROOT, TESTS, until
 from support.fleet_agents import die
 from support.load import Account
-from support.rig import AGENTS, Rig
+from support.rig import AGENTS, FAST, Rig
 
 pytestmark = [
     pytest.mark.faults, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(1200),
@@ -191,7 +191,8 @@ def test_clients_killed_while_they_submit_leave_whole_tasks(
 def test_a_task_that_kills_its_process_is_given_up_after_three_losses(
     rig: Callable[..., Rig], report: Report, faults: int
 ) -> None:
-    it = rig(pool="prefork", workers=1, concurrency=4)
+    default = {**FAST, "PYAGENT_ORCH_MAX_WORKER_LOSSES": "3"}
+    it = rig(pool="prefork", workers=1, concurrency=4, env=default)
     it.begin(seconds=(0.0, 0.1), pause=0.2)
     deadly = [it.orchestrator.submit(die, None, priority=1) for _ in range(-(-faults // 3))]
     it.orchestrator.wait(*deadly, timeout=300)

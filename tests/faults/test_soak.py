@@ -24,7 +24,7 @@ from support.fault_report import Report
 from support.fleet import until
 from support.fleet_agents import async_sleep, echo, fail, fail_until, upper
 from support.load import Account
-from support.rig import Rig
+from support.rig import FAST, Rig
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(3600)]
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
@@ -117,14 +117,7 @@ class Mixed:
 
 
 def test_nothing_is_lost_or_left_behind_in_a_soak(rig: Callable[..., Rig], report: Report) -> None:
-    lasting = {
-        "PYAGENT_ORCH_LEASE_SECONDS": "3",
-        "PYAGENT_ORCH_HEARTBEAT_SECONDS": "0.5",
-        "PYAGENT_ORCH_RECORD_TTL_SECONDS": str(TTL),
-        # Here a task may meet with many kills that are not its fault.
-        "PYAGENT_ORCH_MAX_WORKER_LOSSES": "100",
-    }
-    it = rig(workers=3, env=lasting)
+    it = rig(workers=3, env={**FAST, "PYAGENT_ORCH_RECORD_TTL_SECONDS": str(TTL)})
     settings = Settings(redis_url=it.raw.url, namespace="rig", record_ttl_seconds=TTL)
     orchestrator = Orchestrator(settings=settings)
     before = kinds_of_keys(it)

@@ -24,7 +24,7 @@ class Account:
 
     tasks: int
     lost: list[str]
-    """Not COMPLETED."""
+    """Not COMPLETED: id, state, error."""
     changed: list[str]
     """The output that somebody was told is not the one that is recorded."""
     told_twice: list[str]
@@ -170,7 +170,11 @@ class Load:
         starts, answers = self._by_task(killed)
         return Account(
             tasks=len(lives),
-            lost=[i for i, task in records.items() if task.status != "completed"],
+            lost=[
+                f"{i} {task.status} {task.error or ''}"
+                for i, task in records.items()
+                if task.status != "completed"
+            ],
             changed=[i for i, t in records.items() if any(o != t.output for o in self.told[i])],
             told_twice=[i for i in records if len(self.told[i]) > 1 or ends[i] > 1],
             untold=[i for i in records if not self.told[i]],

@@ -20,6 +20,8 @@ FAST = {
     # So that a dead worker is found soon; the times of a test, not of production.
     "PYAGENT_ORCH_LEASE_SECONDS": "3",
     "PYAGENT_ORCH_HEARTBEAT_SECONDS": "0.5",
+    # Here a task may meet with many kills that are not its fault.
+    "PYAGENT_ORCH_MAX_WORKER_LOSSES": "100",
 }
 
 
