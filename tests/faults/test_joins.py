@@ -81,6 +81,8 @@ def test_a_worker_is_killed_while_a_part_or_the_body_runs(
     fleet.orchestrator.submit_workflow(join.workflow)
     until(came.exists, 20)
     task = next(task for task in join.workflow.tasks if task.name == killed)
+    others = [part for part in join.parts if part is not task]
+    fleet.orchestrator.wait(*others, timeout=10)
     worker_of(fleet, task).kill_group()
     join.check(fleet.orchestrator)
     # Only the one that was killed may be paid for again.
