@@ -37,9 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = stack.enter_context(Server())
         machine = describe_machine(server.describe())
         contenders = [kind(server, directory) for kind in CONTENDERS]
-        for contender in contenders:
-            contender.open()
-            stack.callback(contender.close)
         for case in cases:
             lines += run_case(case(size), contenders, options.rounds, server, _tell)
     _tell("")

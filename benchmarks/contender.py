@@ -16,7 +16,7 @@ from benchmarks.server import Server
 class Contender(ABC):
     """One library at work: a client in this process, and at most one worker.
 
-    Handles are what its own submit returns. `open` before use, `close` after.
+    Handles are what its own submit returns. `open` before use, `close` after; again and again.
 
     Args:
         server: the benchmark's server.

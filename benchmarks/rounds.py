@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
@@ -48,7 +49,7 @@ def run_case(
 
     Args:
         case: the workload.
-        contenders: open ones; the first is the baseline.
+        contenders: the first is the baseline.
         rounds: how many, >= 1.
         server: is empty afterwards.
         tell: is given a word on the progress.
@@ -57,9 +58,15 @@ def run_case(
         metric.name: Line(case.name, metric, {contender.name: [] for contender in contenders})
         for metric in case.metrics
     }
-    try:
+    with ExitStack() as clean_up:
+        clean_up.callback(server.clear)
         for contender in contenders:
             tell(f"{case.name}: {contender.name} gets ready")
+            # A client for each case: what one has started, such as a thread that
+            # follows events, is not there in the next.
+            contender.open()
+            clean_up.callback(contender.close)
+            clean_up.callback(case.finish, contender)
             case.prepare(contender)
         for number in range(rounds):
             for contender in contenders:
@@ -68,8 +75,4 @@ def run_case(
                 gc.collect()
                 for name, figure in case.round(contender).items():
                     lines[name].figures[contender.name].append(figure)
-    finally:
-        for contender in contenders:
-            case.finish(contender)
-        server.clear()
     return list(lines.values())
