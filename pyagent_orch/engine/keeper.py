@@ -35,6 +35,8 @@ SHARED_SETTINGS = {
     *("events_max_length", "max_worker_losses"),
 }
 """What all workers of an installation should agree on, since each acts for all."""
+MAINTAIN_SECONDS = 0.3
+"""How often a prefork pool replaces processes that ended."""
 STOP_TIMEOUT = 5.0
 """Seconds that a stop waits for the last act."""
 
@@ -202,6 +204,16 @@ class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no
         runtime = runtime_of(worker.app)
         runtime.keeper = Keeper(runtime, worker.pool, describe_worker(worker))
         runtime.keeper.start()
+
+    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
+        """Have the pool look for ended processes far more often than Celery does.
+
+        Celery looks when a process closes its end of a pipe, at which moment the kernel
+        does not yet call it ended, and then not for five seconds: so long a slot stayed
+        empty after each cancel (measured, 3 of 3).
+        """
+        if hasattr(worker.pool, "maintain_pool"):
+            hub.call_repeatedly(MAINTAIN_SECONDS, worker.pool.maintain_pool)
 
     def terminate(self, worker: Any) -> None:
         """Cold shutdown: hand everything back before the pool is torn down."""
