@@ -15,8 +15,12 @@ from support.fleet import ROOT
 
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# It quotes a part of an example, and has tests of its own in test_idempotency.py.
+QUOTING = {"idempotency.md"}
 PAGES = sorted(
-    page for page in [ROOT / "README.md", *DOCS.glob("*.md")] if BLOCK.search(page.read_text())
+    page
+    for page in [ROOT / "README.md", *DOCS.glob("*.md")]
+    if page.name not in QUOTING and BLOCK.search(page.read_text())
 )
 # The README's blocks stand for programs of their own, with agents that the reader has.
 WITH_GIVEN_NAMES = {"README.md": 'analyst = agent("You analyse")\nwriter = agent("You write")\n'}
