@@ -6,12 +6,15 @@ its own name can be found again; a lambda or a closure cannot.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 5.0
 """How long a function of the running script may not be there: the script defines it below."""
@@ -32,21 +35,32 @@ class NamedCallback:
 
     Args:
         path: what `name_of` gave in an earlier process.
+        missing: called instead when there is no such function any more.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, missing: Callable[[], None]) -> None:
+        self.path, self._missing = path, missing
 
     def __call__(self, live: object) -> Any:
-        """Call it.
-
-        Raises:
-            LookupError: there is no such function any more.
-        """
-        return find(self.path)(live)
+        """Call it; what it returns."""
+        try:
+            function = find(self.path)
+        except LookupError as error:
+            self._missing()
+            if self.path not in _told:
+                _told.add(self.path)
+                logger.warning(
+                    "The callback %s, which the state file promises, is not called: %s. It stays "
+                    "in the file for the next start. (This is said once.)",
+                    self.path,
+                    error,
+                )
+            return None
+        return function(live)
 
 
 _missing: set[str] = set()
+_told: set[str] = set()
 
 
 def find(path: str) -> Callable[[Any], object]:

@@ -226,13 +226,13 @@ def restore_callbacks(state: StateFile, listener: Listener, adopter: Adopter) ->
     tasks = [name for noun, name in paths if noun == TASK]
     for task in filter(None, state.store.records.get_many(tasks)):
         live = adopter.task(task)
-        live.callback = NamedCallback(paths[TASK, task.id])
+        live.callback = _named(state, (TASK, task.id), paths)
         listener.track(live)
         due.append(lambda record=task: listener.settle(TASK, record))  # type: ignore[misc]
     flows = [name for noun, name in paths if noun == WORKFLOW]
     for workflow in filter(None, state.store.workflows.get_many(flows)):
         whole = adopter.workflow(workflow)
-        whole.callback = NamedCallback(paths[WORKFLOW, workflow.id])
+        whole.callback = _named(state, (WORKFLOW, workflow.id), paths)
         listener.track(whole)
         due.append(lambda record=workflow: listener.settle(WORKFLOW, record))  # type: ignore[misc]
     if due:
@@ -242,3 +242,8 @@ def restore_callbacks(state: StateFile, listener: Listener, adopter: Adopter) ->
             name="pyagent-state-callbacks",
             daemon=True,
         ).start()
+
+
+def _named(state: StateFile, key: Key, paths: Mapping[Key, str]) -> NamedCallback:
+    # What is not called is not noted as called.
+    return NamedCallback(paths[key], lambda: state.waiting.discard(key))

@@ -48,7 +48,9 @@ def test_rolling_restarts_under_load_cost_no_task_and_no_second_run(
 def test_killed_workers_at_the_default_settings_are_healed_within_15_seconds(
     rig: Callable[..., Rig], report: Report, faults: int
 ) -> None:
-    rigs = [rig(workers=2, env={}) for _ in range(4)]
+    # A task that is taken over runs at the moment of the next kill; else the defaults.
+    defaults = {"PYAGENT_ORCH_MAX_WORKER_LOSSES": FAST["PYAGENT_ORCH_MAX_WORKER_LOSSES"]}
+    rigs = [rig(workers=2, env=defaults) for _ in range(4)]
     for it in rigs:
         it.begin(seconds=(1.0, 3.0), pause=0.5)
 

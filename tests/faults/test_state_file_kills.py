@@ -19,10 +19,7 @@ from typing import Any
 import pytest
 
 from pyagent_orch import Orchestrator, TaskStatus, WorkflowStatus
-from pyagent_orch.config import state_directory
-from pyagent_orch.embedded.directory import WATCHER
-from pyagent_orch.embedded.locks import holder
-from support.fleet import ROOT, TESTS, until
+from support.fleet import ROOT, TESTS
 from support.state_files import lose_redis
 
 _PROGRAM = """
@@ -86,21 +83,27 @@ class Said:
 
 def kill_one(path: Path, seed: int) -> bytes:
     """Start a process on the file and kill it; returns what it had said."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(path), str(seed)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        env={"PYTHONPATH": f"{ROOT}:{TESTS}", "PATH": "/usr/bin:/bin"},
-    )
+    log = path.with_name("log")
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(path), str(seed)],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=ROOT,
+            env={"PYTHONPATH": f"{ROOT}:{TESTS}", "PATH": "/usr/bin:/bin"},
+        )
+    output = b""
+    assert process.stdout
     try:
-        assert process.stdout
-        ready = process.stdout.readline()
-        assert ready == b"ready\n", process.communicate()[1].decode()[-3000:]
+        # Callbacks that an earlier process promised may come before it.
+        while not output.endswith(b"ready\n"):
+            line = process.stdout.readline()
+            assert line, log.read_text()[-3000:]
+            output += line
         time.sleep(random.uniform(0, 0.3))
     finally:
         process.send_signal(signal.SIGKILL)
-        output, _ = process.communicate()
+        output += process.communicate()[0]
     return output
 
 
@@ -120,8 +123,8 @@ def in_file(path: Path) -> tuple[dict[str, str], dict[str, str]]:
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(20, marks=pytest.mark.slow),
-        pytest.param(200, marks=[pytest.mark.faults, pytest.mark.timeout(1800)]),
+        pytest.param(4, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+        pytest.param(200, marks=[pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )
 def test_every_submit_that_had_returned_is_there_after_each_kill(
@@ -139,7 +142,6 @@ def test_every_submit_that_had_returned_is_there_after_each_kill(
         assert not wrong, (seed, number, wrong)
         if number % 4 == 3:
             lose_redis(path)
-    until(lambda: holder(state_directory(path) / WATCHER) is None)
     lose_redis(path)
     # A new and empty Redis: all of it is there, and comes to its end.
     with Orchestrator(state_file=path) as orch:

@@ -49,4 +49,5 @@ def lose_redis(path: Path) -> None:
     """Delete the data of the private server beside a state file, once that has ended."""
     directory = state_directory(path)
     until(lambda: holder(directory / WATCHER) is None)
-    shutil.rmtree(directory)
+    if directory.exists():
+        shutil.rmtree(directory)
