@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from pyagent_orch.config import Settings, state_directory
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.store import parse_address
+
+SCRIPT_SECONDS = 10.0
+"""How long a script may take to register its agents after it has opened a state file."""
 
 
 class EmbeddedSession:
@@ -31,12 +35,16 @@ class EmbeddedSession:
     ) -> None:
         from pyagent_orch.engine.app import create_app
         from pyagent_orch.engine.inprocess import InProcessWorker
+        from pyagent_orch.engine.runtime import runtime_of
 
         self._key = key
         self._users = 0
         self.address = parse_address(server.url)
         self.app: Any = create_app(settings, address=self.address)
         """The worker's Celery app."""
+        if key[1]:
+            # What an earlier process left is run at once, while the script is still read.
+            runtime_of(self.app).agents_until = time.monotonic() + SCRIPT_SECONDS
         self._worker = InProcessWorker(self.app, settings.concurrency)
         self._worker.start()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
 from dataclasses import dataclass
 
 from pyagent_orch.engine.runtime import Runtime
-from pyagent_orch.exceptions import RateLimitedError
+from pyagent_orch.exceptions import AgentNotFoundError, RateLimitedError
 from pyagent_orch.models.retry import RetryPolicy
 from pyagent_orch.models.values import to_json
 from pyagent_orch.store.runs import Claim, Runs
@@ -15,6 +16,8 @@ from pyagent_orch.store.runs import Claim, Runs
 MESSAGE_LIMIT, TRACEBACK_LIMIT = 4_000, 16_000
 """How many characters of an error are kept; what is cut is its middle."""
 NO_RETRY = RetryPolicy(max_attempts=1)
+AGENT_LOOK_SECONDS = 0.5
+"""How often an agent is looked for that may yet be registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def end_attempt(
     Returns:
         The next attempt, or None when the task has failed (or is final for another reason).
     """
-    following = next_attempt(claim, error)
+    following = _wait_for_agent(runtime, error) or next_attempt(claim, error)
     text = _middle_cut(_message(error), MESSAGE_LIMIT)
     lines = _middle_cut("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
     kind = type(error)
@@ -80,6 +83,12 @@ def end_attempt(
         ),
         f"failure of task {claim.id}",
     )
+    return None
+
+
+def _wait_for_agent(runtime: Runtime, error: BaseException) -> NextAttempt | None:
+    if isinstance(error, AgentNotFoundError) and time.monotonic() < runtime.agents_until:
+        return NextAttempt(AGENT_LOOK_SECONDS, counts=False)
     return None
 
 

@@ -39,6 +39,9 @@ class Runtime:
         self.keeper: Keeper | None = None
         self.abandoned = False
         """Whether the worker was stopped with its agents running (embedded mode)."""
+        self.agents_until = 0.0
+        """Until when, by the monotonic clock, an agent that is not registered may yet be: the
+        script that resumes a state file defines it further down."""
         self._message: MessageTemplate | None = None
         self._store: tuple[int, Store] | None = None
 

@@ -54,6 +54,13 @@ def run_program(program: str, path: Path) -> str:
     return done.stdout
 
 
+def run_script(script: Path, *arguments: str) -> str:
+    command = [sys.executable, str(script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 def test_the_spec_s_snippet_resumes_what_was_pending(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,6 +405,27 @@ def test_a_lambda_fails_after_a_restart_with_what_to_do(path: Path, tmp_path: Pa
             task.result(timeout=20)
 
 
+def test_an_agent_of_the_script_itself_is_found_though_it_stands_below(path: Path) -> None:
+    script = path.with_name("script.py")
+    script.write_text(
+        "import sys, time\n"
+        "from pyagent_orch import Orchestrator, register_agent\n"
+        f"orch = Orchestrator(state_file={str(path)!r})\n"
+        "if sys.argv[1] != 'submit':\n"
+        "    time.sleep(1)\n"
+        "@register_agent\n"
+        "def shout(text):\n"
+        "    return text.upper()\n"
+        "if sys.argv[1] == 'submit':\n"
+        "    print(orch.submit(shout, 'hello', delay=0.1).id, flush=True)\n"
+        "    import os; os._exit(0)\n"
+        "print(orch.get_task(sys.argv[1]).result(timeout=20), flush=True)\n"
+        "orch.close()\n"
+    )
+    name = run_script(script, "submit")
+    assert run_script(script, name) == "HELLO"
+
+
 def test_a_callback_of_the_script_itself_is_found_though_it_stands_below(path: Path) -> None:
     script = path.with_name("script.py")
     script.write_text(
@@ -415,15 +443,8 @@ def test_a_callback_of_the_script_itself_is_found_though_it_stands_below(path: P
         "assert called.wait(20)\n"
         "orch.close()\n"
     )
-
-    def run(what: str) -> str:
-        command = [sys.executable, str(script), what]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    name = run("submit")
-    assert run("resume") == f"called {name}"
+    name = run_script(script, "submit")
+    assert run_script(script, "resume") == f"called {name}"
 
 
 # --- one process, one namespace, one Redis ------------------------------------------------
