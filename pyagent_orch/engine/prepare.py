@@ -29,6 +29,8 @@ from pyagent_orch.workflows import Flow, as_flow
 
 FLEET_AGENTS_SECONDS = 10.0
 """How long the names that the fleet's workers know are believed."""
+NO_WORKERS_SECONDS = 0.5
+"""How long it is believed that there is no worker to ask."""
 LOCAL_FUNCTION = "local:"
 """What the path of a function begins with that only this process has."""
 _PLAIN = '{"v":'
@@ -121,7 +123,10 @@ class Preparer:
     def _check_fleet_knows(self, name: str) -> None:
         """Refuse a name that no living worker has; without any worker it may yet come."""
         asked, names = self._fleet_agents
-        if names is None or name not in names or time.monotonic() - asked > FLEET_AGENTS_SECONDS:
+        believed = NO_WORKERS_SECONDS if names is None else FLEET_AGENTS_SECONDS
+        # Never refused by what was asked earlier: a worker may have come since.
+        refused = names is not None and name not in names
+        if refused or time.monotonic() - asked > believed:
             names = self._store.fleet.known_agents()
             self._fleet_agents = (time.monotonic(), names)
         if names is not None and name not in names:

@@ -19,6 +19,12 @@ def tell(value: Any, context: dict[str, Any] | None = None) -> Any:
 
 
 @register_agent
+def name_dependencies(_: Any, context: dict[str, Any]) -> list[str]:
+    """Give the names of the tasks whose outputs came as context."""
+    return sorted(context)
+
+
+@register_agent
 def shout(text: str) -> str:
     return text.upper()
 
