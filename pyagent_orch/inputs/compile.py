@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import cast
 
 from pyagent_orch.exceptions import InputError
@@ -23,6 +24,7 @@ from pyagent_orch.models.values import JSONValue, to_json
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 _Place = tuple[str | int, ...]
 _Node = dict[str, JSONValue]
 
@@ -50,6 +52,7 @@ def compile_input(
     names: Mapping[str, str],
     *,
     resolve_path: Callable[[Callable[..., object]], str],
+    aliases: Mapping[str, str] = NO_ALIASES,
 ) -> CompiledInput:
     """Make an input ready to travel.
 
@@ -65,6 +68,7 @@ def compile_input(
             empty outside of workflows.
         resolve_path: gives `module:qualname` for a function, or raises why it
             cannot travel.
+        aliases: see `Trace`.
 
     Raises:
         InputError: the value, or a part of it, whose place is told, is no JSON;
@@ -80,7 +84,7 @@ def compile_input(
         return _Compiler(task, names).compile(value)
     if takes_outputs(task, value, "input"):
         return CompiledInput(_encode({"f": resolve_path(value)}), plain=False)
-    given, trace = call_traced(task, value, "input")
+    given, trace = call_traced(task, value, "input", aliases=aliases)
     return _Compiler(task, names, trace).compile(given)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from pyagent_orch.exceptions import InputError
-from pyagent_orch.inputs.compile import CompiledInput, task_of
+from pyagent_orch.inputs.compile import NO_ALIASES, CompiledInput, task_of
 from pyagent_orch.inputs.functions import call_traced, refuse_unused, takes_outputs
 from pyagent_orch.inputs.render import Outputs, by_name, look_up
 from pyagent_orch.models.conditions import Condition
@@ -35,6 +35,7 @@ def compile_condition(
     names: Mapping[str, str],
     *,
     resolve_path: Callable[[Callable[..., object]], str],
+    aliases: Mapping[str, str] = NO_ALIASES,
 ) -> CompiledInput:
     """Make a condition ready to travel.
 
@@ -46,6 +47,7 @@ def compile_condition(
         names: maps the ids and the names of the workflow's tasks to their ids.
         resolve_path: gives `module:qualname` for a function, or raises why it
             cannot travel.
+        aliases: see `Trace`.
 
     Raises:
         InputError: it is none of these, does what needs the real outputs, or uses
@@ -61,7 +63,7 @@ def compile_condition(
         )
     if takes_outputs(task, when, "when"):
         return CompiledInput(to_json({"f": resolve_path(when)}), plain=False)
-    given, trace = call_traced(task, when, "when", conditions=True)
+    given, trace = call_traced(task, when, "when", conditions=True, aliases=aliases)
     if isinstance(given, bool):
         refuse_unused(trace, (), "when")
         return CompiledInput(to_json({"v": given}))

@@ -6,7 +6,7 @@ Pure but for that call, which is one of the borders where any error is caught.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 
 from pyagent_orch.exceptions import InputError
 from pyagent_orch.models.references import Trace, tracing
@@ -47,7 +47,12 @@ def takes_outputs(task: str, function: Callable[..., object], use: str) -> bool:
 
 
 def call_traced(
-    task: str, function: Callable[[], object], use: str, *, conditions: bool = False
+    task: str,
+    function: Callable[[], object],
+    use: str,
+    *,
+    conditions: bool = False,
+    aliases: Mapping[str, str],
 ) -> tuple[object, Trace]:
     """Call a function without arguments once while outputs are placeholders.
 
@@ -56,6 +61,7 @@ def call_traced(
         function: takes no argument.
         use: `input` or `when`, for errors.
         conditions: whether it may compare outputs.
+        aliases: see `Trace`.
 
     Returns:
         What it gave, and the trace to read it with.
@@ -63,7 +69,7 @@ def call_traced(
     Raises:
         InputError: it raised, or did what needs the real outputs, or is async.
     """
-    with tracing(task, conditions=conditions) as trace:
+    with tracing(task, conditions=conditions, aliases=aliases) as trace:
         try:
             value = function()
         except Exception as error:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
+from types import MappingProxyType
 
 from pyagent_orch.exceptions import InputError
 from pyagent_orch.models.conditions import Condition
@@ -43,6 +45,7 @@ _REMEDY = (
     "`def {}`, and give that: it runs on the worker, with the outputs by task name."
 )
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _active: ContextVar[Trace | None] = ContextVar("pyagent_orch_trace", default=None)
 
 
@@ -56,10 +59,14 @@ class Trace:
     Args:
         task: the name of the task whose input or condition is traced, for errors.
         conditions: whether outputs may be compared, which gives a `Condition`.
+        aliases: maps the ids of tasks to those of the tasks that stand for them: in a copy of
+            a workflow, whose functions still know the first one's.
     """
 
-    def __init__(self, task: str, *, conditions: bool = False) -> None:
-        self.task, self.conditions = task, conditions
+    def __init__(
+        self, task: str, *, conditions: bool = False, aliases: Mapping[str, str] = _NOTHING
+    ) -> None:
+        self.task, self.conditions, self._aliases = task, conditions, aliases
         self.read: dict[str, str] = {}
         """Maps the ids of the tasks whose output was read to their names."""
         self.refusal: InputError | None = None
@@ -70,6 +77,9 @@ class Trace:
 
     def output(self, reference: Reference) -> OutputReference:
         """Give out a placeholder."""
+        alias = self._aliases.get(reference.task_id)
+        if alias is not None:
+            reference = replace(reference, task_id=alias)
         token = secrets.token_hex(4)
         while token in self._given:
             token = secrets.token_hex(4)
@@ -145,14 +155,17 @@ class Trace:
 
 
 @contextmanager
-def tracing(task: str, *, conditions: bool = False) -> Iterator[Trace]:
+def tracing(
+    task: str, *, conditions: bool = False, aliases: Mapping[str, str] = _NOTHING
+) -> Iterator[Trace]:
     """While the block runs, in this thread or asyncio task, outputs are placeholders.
 
     Args:
         task: the name of the task whose input or condition is traced, for errors.
         conditions: whether outputs may be compared.
+        aliases: see `Trace`.
     """
-    trace = Trace(task, conditions=conditions)
+    trace = Trace(task, conditions=conditions, aliases=aliases)
     token = _active.set(trace)
     try:
         yield trace

@@ -7,6 +7,7 @@ It does no I/O of its own: a submitted one asks its `TaskHome`, the orchestrator
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from os import urandom
@@ -138,6 +139,12 @@ class Task:
     def bind(self, home: TaskHome | None) -> None:
         """Make the task live; called by its orchestrator, as is `update`."""
         self._home = home
+
+    def copy(self) -> Task:
+        """The same task under a new id, not submitted."""
+        fresh = copy(self)
+        fresh.id, fresh._home, fresh._record = _new_id(), None, None  # noqa: SLF001 - one of ours
+        return fresh
 
     def update(self, record: TaskRecord) -> None:
         """Take a newer record, unless a final one is there."""

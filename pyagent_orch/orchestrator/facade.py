@@ -30,6 +30,8 @@ from pyagent_orch.orchestrator.letters import DeadLetters
 from pyagent_orch.orchestrator.schedules import ScheduledJobs
 from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
 from pyagent_orch.workflows import Workflow
+from pyagent_orch.workflows.checks import pattern_of
+from pyagent_orch.workflows.copies import copy_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -271,7 +273,8 @@ class Orchestrator(DeadLetters, ScheduledJobs, Checkup):
             rerun: whether one that is final is run again, under a new id.
 
         Returns:
-            The workflow; when its id belongs to one that has not ended, that run.
+            The workflow; when its id belongs to one that has not ended, that run. One that
+            was submitted already is run beside that, as a copy, when another pattern is named.
 
         Raises:
             InvalidWorkflowError: it cannot be run as it is; nothing was sent.
@@ -280,8 +283,10 @@ class Orchestrator(DeadLetters, ScheduledJobs, Checkup):
             OrchestratorConnectionError: Redis is out of reach or refuses.
         """
         if workflow.is_live:
-            return self._again(workflow, rerun=rerun)
-        workflow.use_pattern(pattern)
+            if pattern is None or pattern_of(workflow.name, pattern) is workflow.pattern:
+                return self._again(workflow, rerun=rerun)
+            workflow = copy_of(workflow)
+        workflow.pattern = pattern_of(workflow.name, pattern) or workflow.pattern
         workflow.callback = callback or workflow.callback
         tasks = [task for task in workflow.tasks if isinstance(task, Task)]
         try:

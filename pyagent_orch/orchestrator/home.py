@@ -182,7 +182,7 @@ class Home:
             one.task.bind(self)
             # A task that a pattern added, and whose output is the workflow's.
             if one.task.id in plan.results and one.task.id not in known:
-                workflow.tasks.append(one.task)
+                workflow.add(one.task)
         if _is_final(workflow):
             self._refresh_tasks(workflow.tasks)
 

@@ -13,9 +13,10 @@ from pyagent_orch.workflows.flows import (
     as_flow,
     run_flow,
 )
+from pyagent_orch.workflows.home import WorkflowHome
 from pyagent_orch.workflows.plan import Plan, PlannedTask, plan_workflow
 from pyagent_orch.workflows.record import WorkflowRecord
-from pyagent_orch.workflows.workflow import Workflow, WorkflowHome
+from pyagent_orch.workflows.workflow import Workflow
 
 __all__ = [
     "Done",

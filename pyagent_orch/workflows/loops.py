@@ -18,7 +18,7 @@ from pyagent_orch.inputs import CompiledInput, references_of, render_input
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.models.values import JSONValue, to_json
 from pyagent_orch.workflows.flows import STEPS, Done, Expand, Flow, FlowCall, Turn
-from pyagent_orch.workflows.plan import PlannedTask
+from pyagent_orch.workflows.plan import NOTHING, PlannedTask
 from pyagent_orch.workflows.workflow import Workflow
 
 REVIEW_SCHEMA: dict[str, Any] = {
@@ -53,16 +53,15 @@ def _text(value: JSONValue) -> str:
 
 
 def lay_supervisor(workflow: Workflow, level: list[PlannedTask]) -> list[PlannedTask]:
-    """The first task's agent waits for all others, reviews them, and gives the final output."""
+    """The first task's agent waits for all others, reviews them, and gives the final output.
+
+    Where others wait for the first task, it answers them first, and a last task holds the
+    review.
+    """
     first, others = level[0], level[1:]
     if not others:
         raise InvalidWorkflowError(
             workflow.name, "SUPERVISOR needs the supervisor's task and at least one other"
-        )
-    if any(first.task.id in (*one.parents, *one.rescues) for one in others):
-        raise InvalidWorkflowError(
-            workflow.name,
-            f"its first task {first.task.name!r} supervises, so no other task can wait for it",
         )
     if isinstance(first.agent, Workflow | Flow):
         raise InvalidWorkflowError(
@@ -78,18 +77,25 @@ def lay_supervisor(workflow: Workflow, level: list[PlannedTask]) -> list[Planned
     spec = {
         "max_rounds": workflow.max_rounds,
         "work": {name: one.input.json for name, one in plain.items()},
-        "names": {one.task.id: one.task.name for one in others},
+        "names": {one.task.id: one.task.name for one in level},
     }
     agents = {name: one.agent for name, one in plain.items()}
-    return [
-        *others,
-        replace(
-            first,
-            agent=Flow("supervise", spec, {"": reviewing(first.agent), **agents}),
-            parents=tuple(one.task.id for one in others),
-            need="settled",
-        ),
-    ]
+    flow = Flow("supervise", spec, {"": reviewing(first.agent), **agents})
+    if any(first.task.id in (*one.parents, *one.rescues) for one in others):
+        # The others wait for its answer: it gives one, and reviews in a task of its own.
+        review = _added(workflow, level, "review", flow)
+        return [*level, replace(review, input=first.input, need="settled")]
+    parents = tuple(one.task.id for one in others)
+    return [*others, replace(first, agent=flow, parents=parents, need="settled")]
+
+
+def _added(workflow: Workflow, level: list[PlannedTask], what: str, flow: Flow) -> PlannedTask:
+    """A task that the pattern adds at the end; its output is the workflow's."""
+    task = Task(id=f"{workflow.id}.{what}", name=f"{workflow.name}: {what}")
+    first = level[0]
+    name = first.name.removesuffix(first.task.name) + task.name
+    parents = tuple(one.task.id for one in level)
+    return PlannedTask(task, name, flow, NOTHING, parents=parents, inside=first.inside)
 
 
 def reviewing(agent: object) -> object:
@@ -217,17 +223,8 @@ def lay_collaboration(
         "given": {one.task.name: one.input.json for one in order if one.input.plain},
         "last": order[-1].task.name,
     }
-    loop = Task(id=f"{workflow.id}.draft", name=f"{workflow.name}: draft")
-    return [
-        *chained,
-        PlannedTask(
-            loop,
-            loop.name,
-            Flow("collaborate", spec, members),
-            CompiledInput('{"v":null}'),
-            parents=tuple(one.task.id for one in order),
-        ),
-    ]
+    flow = Flow("collaborate", spec, members)
+    return [*chained, _added(workflow, chained, "draft", flow)]
 
 
 def with_draft(given: CompiledInput, before: str) -> CompiledInput:

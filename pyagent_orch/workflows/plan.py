@@ -111,8 +111,10 @@ class _Planner:
             self._claim(task, workflow)
         _tell_apart(workflow)
         names = _directory(tasks)
-        inputs = {task.id: self._input(task, names) for task in tasks}
-        conditions = {task.id: self._condition(task, names) for task in tasks}
+        # A template may go by the id that the task has in the workflow that this is a copy of.
+        known = {**workflow.aliases, **names}
+        inputs = {task.id: self._input(task, known, workflow) for task in tasks}
+        conditions = {task.id: self._condition(task, known, workflow) for task in tasks}
         traced = {
             task.id: [
                 *inputs[task.id].references,
@@ -171,7 +173,7 @@ class _Planner:
                 workflow.name, f"its task {task.name!r} is in workflow {other!r} too"
             )
 
-    def _input(self, task: Task, names: Mapping[str, str]) -> CompiledInput:
+    def _input(self, task: Task, names: Mapping[str, str], workflow: Workflow) -> CompiledInput:
         def path_for(function: Callable[..., Any]) -> str:
             if task.map is not None:
                 raise InputError(
@@ -181,7 +183,9 @@ class _Planner:
                 )
             return self.path_for(task.name, function)
 
-        return compile_input(task.name, task.input, names, resolve_path=path_for)
+        return compile_input(
+            task.name, task.input, names, resolve_path=path_for, aliases=workflow.aliases
+        )
 
     @staticmethod
     def _agent(task: Task, given: CompiledInput, names: Mapping[str, str]) -> object:
@@ -192,7 +196,9 @@ class _Planner:
             spec |= {"need": task.need, "cancel_rest": task.cancel_rest}
         return Flow("map", spec, {"agent": task.agent})
 
-    def _condition(self, task: Task, names: Mapping[str, str]) -> CompiledInput | None:
+    def _condition(
+        self, task: Task, names: Mapping[str, str], workflow: Workflow
+    ) -> CompiledInput | None:
         if task.when is None:
             return None
         return compile_condition(
@@ -200,6 +206,7 @@ class _Planner:
             task.when,
             names,
             resolve_path=lambda function: self.path_for(task.name, function),
+            aliases=workflow.aliases,
         )
 
     def _flatten(self, level: list[PlannedTask], outer: PlannedTask | None) -> tuple[str, ...]:

@@ -5,10 +5,9 @@ Like a `Task`, it does no I/O of its own: a submitted one asks its `WorkflowHome
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pyagent_orch.exceptions import (
@@ -19,45 +18,16 @@ from pyagent_orch.exceptions import (
 from pyagent_orch.models.tasks import Task, reference
 from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue
-from pyagent_orch.states import ExecutionPattern, TaskStatus, WorkflowStatus
+from pyagent_orch.states import ExecutionPattern, WorkflowStatus
 from pyagent_orch.workflows.checks import check_workflow, names_of, pattern_of
+from pyagent_orch.workflows.home import WorkflowHome
 from pyagent_orch.workflows.record import WorkflowRecord
+from pyagent_orch.workflows.recorded import is_final, is_part, outputs_of, recorded_graph, usage_of
 
 if TYPE_CHECKING:
     from pyagent_orch.graph import Graph
 
 DEFAULT_MAX_ROUNDS = 3
-
-
-class WorkflowHome(Protocol):
-    """What a live workflow asks of the orchestrator that it belongs to."""
-
-    def refresh_workflow(self, workflow: Workflow, *, tasks: bool) -> None:
-        """Bring the record, and on demand those of the tasks, up to date."""
-
-    def tasks_of(self, workflow_id: str, known: Iterable[Task]) -> list[Task]:
-        """All recorded tasks of a workflow, live; those that are known are among them."""
-
-    def edges_of(self, workflow_id: str) -> Mapping[str, Iterable[str]]:
-        """Maps the ids of tasks to the ids they wait for, as submitted."""
-
-    def wait_for_workflow(self, workflow: Workflow, timeout: float | None) -> None:
-        """Block until it is final; raise `TaskTimeoutError` after `timeout` seconds."""
-
-    async def await_for_workflow(self, workflow: Workflow) -> None:
-        """Wait until it is final without blocking the event loop."""
-
-    def cancel_workflow(self, workflow_id: str) -> bool:
-        """Cancel it; False when it was final already."""
-
-    def retry_failed(self, workflow: Workflow) -> int:
-        """Run again what did not complete; how many tasks."""
-
-    def rerun(self, workflow_id: str, from_task: str | None) -> Workflow:
-        """Start a copy that reuses what is recorded."""
-
-    def canvas_of(self, workflow: Workflow, app: Any) -> Any:
-        """The workflow as a Celery canvas, sent by this app if it is not None."""
 
 
 class Workflow:
@@ -111,24 +81,19 @@ class Workflow:
         self._home: WorkflowHome | None = None
         self._record: WorkflowRecord | None = None
         self._all: list[Task] = []
+        self._added: set[str] | None = set()  # None: looked up, not built here
+        self.aliases: Mapping[str, str] = {}
+        """In a copy: maps the ids of the tasks it was made from to those of its own."""
         check_workflow(self)
 
     @classmethod
     def of_record(cls, record: WorkflowRecord, home: WorkflowHome) -> Workflow:
         """A live workflow for a record; its tasks are read when they are first asked for."""
         workflow = cls(record.name, id=record.id, pattern=record.pattern, metadata=record.metadata)
-        workflow._tasks = None
+        workflow._tasks, workflow._added = None, None
         workflow.update(record)
         workflow.bind(home)
         return workflow
-
-    def use_pattern(self, pattern: ExecutionPattern | str | None) -> None:
-        """Choose another execution pattern; None: leave it.
-
-        Raises:
-            InvalidWorkflowError: there is none of this name.
-        """
-        self.pattern = pattern_of(self.name, pattern) or self.pattern
 
     # --- the record -------------------------------------------------------------------
 
@@ -138,6 +103,17 @@ class Workflow:
         if self._tasks is None:
             self._tasks = list(self.all_tasks)
         return self._tasks
+
+    @property
+    def built(self) -> list[Task] | None:
+        """The tasks that the user gave it; None when it was looked up."""
+        added = self._added
+        return None if added is None else [task for task in self.tasks if task.id not in added]
+
+    def add(self, task: Task) -> None:
+        """Take a task that its pattern has added; called by its orchestrator."""
+        self._added = {*(self._added or ()), task.id}
+        self.tasks.append(task)
 
     @property
     def all_tasks(self) -> list[Task]:
@@ -175,7 +151,7 @@ class Workflow:
     def _fresh(self, *, tasks: bool = False) -> WorkflowRecord | None:
         if self._home is not None:
             stale = self._record is None or not self._record.status.is_final
-            if stale or (tasks and not all(_is_known(task) for task in self.all_tasks)):
+            if stale or (tasks and not all(is_final(task) for task in self.all_tasks)):
                 self._home.refresh_workflow(self, tasks=tasks)
         return self._record
 
@@ -217,13 +193,7 @@ class Workflow:
     def outputs(self) -> dict[str, Any]:
         """Maps the names of the completed tasks to their outputs (ids where names collide)."""
         self._fresh(tasks=True)
-        own = [task for task in self.tasks if _parent(task) is None]
-        names = Counter(task.name for task in own)
-        return {
-            task.name if names[task.name] == 1 else task.id: task.record.output
-            for task in own
-            if task.record is not None and task.record.status is TaskStatus.COMPLETED
-        }
+        return outputs_of(task for task in self.tasks if not is_part(task))
 
     @property
     def output(self) -> Any:
@@ -232,14 +202,8 @@ class Workflow:
         if record is None:
             return None
         last = [task for task in self.all_tasks if task.id in record.results]
-        done = {
-            task.name: task.record.output
-            for task in last
-            if task.record is not None and task.record.status is TaskStatus.COMPLETED
-        }
-        if len(last) == 1:
-            return next(iter(done.values()), None)
-        return done or None
+        done = outputs_of(last)
+        return next(iter(done.values()), None) if len(last) == 1 else done or None
 
     @property
     def progress(self) -> float:
@@ -253,11 +217,7 @@ class Workflow:
     def usage(self) -> Usage:
         """What the model calls of all its recorded answers cost together."""
         self._fresh(tasks=True)
-        total = Usage()
-        for task in self.all_tasks:
-            if task.record is not None and task.record.usage is not None:
-                total += task.record.usage
-        return total
+        return usage_of(self.all_tasks)
 
     # --- waiting and acting --------------------------------------------------------------
 
@@ -310,11 +270,9 @@ class Workflow:
         """Start a new run, under a new id, that reuses recorded outputs.
 
         Args:
-            from_task: run this task (its name or id) and all that depends on it again, and
-                nothing else that completed; None: run everything.
+            from_task: only this task (or its name or id) and all that depends on it run again.
         """
-        name = from_task.id if isinstance(from_task, Task) else from_task
-        return self._submitted().rerun(self.id, name)
+        return self._submitted().rerun(self.id, reference(from_task) if from_task else None)
 
     def _submitted(self) -> WorkflowHome:
         if self._home is None:
@@ -330,8 +288,6 @@ class Workflow:
             InvalidWorkflowError: the tasks and dependencies do not fit together.
         """
         if self._record is not None and self._home is not None:
-            from pyagent_orch.workflows.recorded import recorded_graph
-
             return recorded_graph(self.name, self.all_tasks, self._home.edges_of(self.id))
         from pyagent_orch.workflows.plan import plan_workflow
 
@@ -358,29 +314,27 @@ class Workflow:
         from pyagent_orch.graph import to_mermaid
 
         self._fresh(tasks=True)
-        states = {task.id: task.record.status.value for task in self.all_tasks if task.record}
+        states = {task.id: task.record.status for task in self.all_tasks if task.record}
         return to_mermaid(self.graph(), states)
 
     def to_canvas(self, app: Any = None) -> Any:
         """The workflow as a real `celery` canvas, to run alone or inside another canvas.
 
-        Its records are written now, by the orchestrator that `bind` or
-        `Orchestrator.to_canvas` gave it; it runs when the canvas is sent.
+        Its records are written now, by the orchestrator that `Orchestrator.to_canvas` gave
+        it; it runs when the canvas is sent.
 
         Args:
-            app: the Celery app that sends it, such as that of the canvas around it: Celery
-                waits for the results of one app only. The orchestrator's own when not given.
+            app: the Celery app that sends it, if not the orchestrator's own: that of the
+                canvas around it, since Celery waits for the results of one app only.
 
         Raises:
             InvalidWorkflowError: a canvas cannot say this graph; the text names the tasks.
         """
-        home = self._home
-        if home is None:
+        if self._home is None:
             raise InvalidWorkflowError(
-                self.name,
-                "its records have to be written somewhere; use orchestrator.to_canvas(workflow)",
+                self.name, "it has no orchestrator yet; use orchestrator.to_canvas(workflow)"
             )
-        return home.canvas_of(self, app)
+        return self._home.canvas_of(self, app)
 
     def __str__(self) -> str:
         record = self._record
@@ -394,11 +348,3 @@ class Workflow:
         status = self._record.status if self._record else WorkflowStatus.PENDING
         size = self._record.size if self._record else len(self.tasks)
         return f"<Workflow {self.name!r} id={self.id} {size} tasks {status.name}>"
-
-
-def _is_known(task: Task) -> bool:
-    return task.record is not None and task.record.status.is_final
-
-
-def _parent(task: Task) -> str | None:
-    return task.record.parent if task.record else None
