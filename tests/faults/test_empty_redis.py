@@ -23,6 +23,8 @@ def test_redis_that_comes_back_empty_is_told_and_everybody_goes_on(
     it = rig(workers=1, concurrency=1, server={"appendonly": "no"})
     orch, seen = it.orchestrator, []
     orch.on("task.completed", lambda task: seen.append(task.id), durable="group")
+    # So that all is followed from its submit on, and waiting reads nothing.
+    orch.on("task.started", lambda task: None)
     value = {"log": str(it.directory / "runs"), "seconds": 2.0}
     running = orch.submit(noted, value)
     until(lambda: running.status == "running", 20)

@@ -105,7 +105,7 @@ def test_a_worker_that_is_stopped_leaves_nothing_to_a_lease(
     # A lease that would be noticed, if somebody waited for it.
     env = {"PYAGENT_ORCH_STOP_TIMEOUT_SECONDS": "1", "PYAGENT_ORCH_LEASE_SECONDS": "30"}
     it = rig(pool=pool, workers=2, env=env)
-    it.begin(seconds=(0.5, 2.0), pause=0.3)
+    it.begin(seconds=(0.3, 1.5), pause=0.25)
     for _ in range(faults):
         victim = random.choice(it.living)
         until(lambda victim=victim: it.is_busy(victim), 20)
