@@ -106,7 +106,8 @@ def test_every_due_time_fires_exactly_once(fleet: Fleet, beats: Beats) -> None:
         beats.start()
     counts = {job: len(found) for job, found in ticks(fleet).items()}
     until(lambda: all(len(found) > counts[job] + 1 for job, found in ticks(fleet).items()), 30)
-    assert beats.stop() == [0, 0]
+    # One that has just started may be ended before it listens to the signal.
+    assert set(beats.stop()) <= {0, -15}
     fired = ticks(fleet)
     assert len(fired) == JOBS
     for job, found in fired.items():
