@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 from celery import signals
@@ -21,6 +22,8 @@ from pyagent_orch.store import RedisError, is_outage
 
 logger = get_logger(__name__)
 
+RECONNECT_PAUSE = 2.0
+"""Seconds between two tries to connect."""
 REFUSED_PAUSE = 1.0
 """Seconds before the next try when Redis is there and refuses."""
 
@@ -46,6 +49,18 @@ class Consumer(CeleryConsumer):  # type: ignore[misc] # Celery has no types
                 # It refuses at once, where a connection that is lost takes its time.
                 time.sleep(REFUSED_PAUSE)
                 raise ConnectionError(f"Redis refuses for now: {error}") from error
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, and try on for as long as it takes."""
+        # kombu waits two seconds longer after each try, up to thirty: after an outage of a
+        # minute a fleet would stand idle for a quarter of one.
+        conn.ensure_connection = partial(
+            conn.ensure_connection,
+            interval_start=RECONNECT_PAUSE,
+            interval_step=0,
+            interval_max=RECONNECT_PAUSE,
+        )
+        return super().ensure_connected(conn)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - Celery's
         """Put a message aside whose task is not registered here."""

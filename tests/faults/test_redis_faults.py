@@ -101,7 +101,7 @@ def _many_outages(
 ) -> None:
     rigs = [rig(workers=1, env={}) for _ in range(4)]
     for it in rigs:
-        it.begin(seconds=(0.5, 5.0), pause=0.7)
+        it.begin(seconds=(0.5, 5.0), pause=1.0)
     for _ in range(-(-faults // len(rigs))):
         _together(rigs, kind, seconds)
     for it in rigs:
@@ -109,6 +109,8 @@ def _many_outages(
         report.add(kind, it.faults, account, it.recoveries)
         assert not account.started_again, account.started_again
         assert len(it.living) == it.count
+        # However long it was away.
+        assert max(it.recoveries) < 10
 
 
 def _together(rigs: list[Rig], kind: str, seconds: float) -> None:
