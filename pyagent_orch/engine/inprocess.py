@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import WorkerShutdown
+from kombu.asynchronous import get_event_loop, set_event_loop
 
 from pyagent_orch.engine.keeper import stop_keeper
 from pyagent_orch.engine.runtime import runtime_of
@@ -20,6 +21,8 @@ from pyagent_orch.engine.ticker import TickerThread
 
 START_TIMEOUT = 10.0
 """Seconds."""
+_one_at_a_time = threading.Lock()
+"""For the hub, which is passed on in a global of kombu's."""
 
 
 def _shut_down() -> None:
@@ -54,7 +57,7 @@ class InProcessWorker:
     def _run(self) -> None:
         self._app.set_current()
         try:
-            self._controller = self._app.WorkController(
+            self._controller = self._made(
                 hostname=f"embedded-{os.getpid()}@{socket.gethostname()}",
                 pool_cls=DaemonPool,
                 concurrency=self._concurrency,
@@ -70,6 +73,19 @@ class InProcessWorker:
             self._problem = error
         finally:
             self._ready.set()
+
+    def _made(self, **options: Any) -> Any:
+        """A worker with a hub of its own: Celery's workers share the one of the process.
+
+        There, two workers (of two namespaces) would each serve the other one's sockets.
+        """
+        with _one_at_a_time:
+            before = get_event_loop()
+            set_event_loop(None)
+            try:
+                return self._app.WorkController(**options)
+            finally:
+                set_event_loop(before)
 
     def stop(self, timeout: float = 5.0) -> None:
         """Stop taking tasks and give back what is held; running agents are abandoned. Idempotent.

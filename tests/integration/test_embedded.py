@@ -130,6 +130,9 @@ def test_a_second_namespace_has_a_worker_of_its_own_on_the_same_server(embedded:
     assert [task.result(timeout=20) for task in tasks] == ["X", "X"]
     assert server_pid(one) == server_pid(two)
     assert [len(orch.tasks()) for orch in (one, two)] == [1, 1]
+    many = [(orch.submit(echo, n), n) for n in range(100) for orch in (one, two)]
+    assert all(task.result(timeout=20) == n for task, n in many)
+    assert [orch.counts()[TaskStatus.COMPLETED] for orch in (one, two)] == [101, 101]
     assert [len(orch.workers()) for orch in (one, two)] == [1, 1]
     two.close()
     assert one.submit(upper, "y").result(timeout=20) == "Y"
