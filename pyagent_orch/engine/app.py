@@ -107,6 +107,9 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
         "redis_socket_timeout": settings.socket_timeout_seconds,
         "redis_socket_connect_timeout": settings.connect_timeout_seconds,
         "redis_socket_keepalive": bool(keep_alive),
+        # One backend for all threads: each of its own would keep a connection, and results of
+        # a canvas that subscribe to their keys.
+        "result_backend_thread_safe": True,
         # Celery's results live as long as our records do.
         "result_expires": settings.record_ttl_seconds,
         # Nothing executable is in a message.

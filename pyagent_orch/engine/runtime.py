@@ -73,10 +73,24 @@ class Runtime:
         return patiently(act, what, lambda: self.abandoned)
 
     def close(self) -> None:
-        """Close this process's store. Idempotent."""
+        """Close this process's connections. Idempotent."""
         found, self._store = self._store, None
         if found is not None and found[0] == os.getpid():
             found[1].close()
+        _end_subscriptions(self.app)
+
+
+def _end_subscriptions(app: Celery) -> None:
+    """Let go of what Celery's results listen to.
+
+    A result that outlives its server, as in the embedded mode, would try for seconds to
+    unsubscribe when it is collected, and then print a traceback.
+    """
+    # Not `app.backend`, which would make one.
+    consumer = getattr(getattr(app, "_backend", None), "result_consumer", None)
+    if consumer is not None:
+        consumer.stop()
+        consumer.subscribed_to.clear()
 
 
 def runtime_of(app: Celery) -> Runtime:

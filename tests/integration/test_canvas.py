@@ -200,6 +200,26 @@ def test_a_failed_canvas_is_retried_as_a_workflow(orch: Orchestrator, tmp_path: 
     assert workflow.retry_failed().result(10) == "b"
 
 
+HOLDS_A_RESULT = """
+from pyagent_orch import Orchestrator, Task, Workflow
+orch = Orchestrator()
+tasks = [Task(lambda _, context: len(context), name=name) for name in "abcd"]
+workflow = Workflow("w", tasks, {"b": ["a"], "c": ["a"], "d": ["b", "c"]})
+result = orch.to_canvas(workflow).apply_async()
+print(workflow.result(timeout=20))
+orch.close()
+"""
+
+
+def test_a_result_that_outlives_its_embedded_server_is_silent() -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYAGENT_ORCH_")}
+    done = subprocess.run(
+        [sys.executable, "-c", HOLDS_A_RESULT], env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("2\n", "")
+
+
 # --- what a canvas cannot say ---------------------------------------------------------------
 
 
