@@ -121,9 +121,6 @@ def test_orchestrators_of_a_process_share_server_and_worker_until_the_last_one_c
     assert len(third.tasks()) == 1
 
 
-# Fails at times: kombu's poller of one in-process worker is changed by the other one's
-# thread. In `make faults ARGS='-m long'` until that is mended; see the closing note.
-@pytest.mark.long
 def test_a_second_namespace_has_a_worker_of_its_own_on_the_same_server(embedded: Make) -> None:
     one, two = embedded(), embedded(namespace="two")
     tasks = [orch.submit(upper, "x", id="the-same") for orch in (one, two)]
