@@ -13,16 +13,14 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pyagent_orch import Orchestrator, RetryPolicy, Settings, Task, Workflow
-from pyagent_orch.engine.message import build_message_template
 from support.random_graphs import Expected, Node, answer, descendants, interpret, random_nodes
+from support.redelivery import redelivering
 
 SECONDS = 15.0
 """How long new workflows are made."""
@@ -66,37 +64,6 @@ class Trial:
 
     def ended(self, names: set[str]) -> bool:
         return all(self.tasks[name].status.is_final for name in names)
-
-
-@contextmanager
-def redelivering(orch: Orchestrator, trial: Trial, rng: random.Random) -> Any:
-    """Push messages of the workflow's tasks again and again, as a broker might deliver them."""
-    app, store = orch._connection.client.app, orch._store
-    text = build_message_template(app).text
-    stop = threading.Event()
-
-    def push() -> None:
-        tasks = list(trial.tasks.values())
-        for number in range(4 * len(tasks)):
-            task = rng.choice(tasks)
-            fields = {
-                "id": task.id, "shadow": '"again"', "preview": '""', "priority": "4",
-                "queue": '"agents"', "limits": "null,null", "tag": f"{task.id}:{number}",
-            }  # fmt: skip
-            message = text
-            for name, value in fields.items():
-                message = message.replace(f"@@{name}@@", value)
-            store.client.lpush("agents" + "\x06\x164", message)
-            if stop.wait(0.002):
-                break
-
-    thread = threading.Thread(target=push)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def check(trial: Trial, expected: dict[str, Expected], earlier: dict[str, int]) -> None:
@@ -173,8 +140,8 @@ def run_one(orch: Orchestrator, rng: random.Random) -> Trial:
     expected = interpret(nodes)
     trial = Trial(nodes, held_up(rng, nodes, expected))
     since = orch._store.events.last_id()
-    again: Callable[[], AbstractContextManager[None]] = lambda: redelivering(orch, trial, rng)  # noqa: E731
-    with again():
+    ids = [task.id for task in trial.tasks.values()]
+    with redelivering(orch, lambda: ids, rng):
         orch.submit_workflow(trial.workflow)
         free = {node.name for node in nodes} - descendants(nodes, trial.slow)
         until = time.monotonic() + 10
@@ -195,7 +162,7 @@ def run_one(orch: Orchestrator, rng: random.Random) -> Trial:
         expected = interpret(lucky, before=expected)
         for end in expected.values():
             end.runs = 0 if end.state != "completed" else end.runs
-        with again():
+        with redelivering(orch, lambda: ids, rng):
             trial.workflow.retry_failed().wait(15)
         _check_retry(trial, expected, earlier)
     return trial
