@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from uuid import uuid4
 
 from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.prepare import Preparer, encode
@@ -180,7 +181,7 @@ class Dispatcher:
         used = {str(new.fields["agent"]) for new in tasks}
         new = NewWorkflow(
             workflow_id,
-            fields,
+            {**fields, "token": uuid4().hex},
             tasks,
             int((deadline or 0) * 1000),
             {key: known[key] for key in used if key in known},

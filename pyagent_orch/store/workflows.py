@@ -31,7 +31,7 @@ class NewWorkflow:
 
     id: str
     fields: Mapping[str, str]
-    """What its record begins with; `name` among them."""
+    """What its record begins with; `name` among them, and a `token` that no other submit has."""
     tasks: Sequence[NewTask]
     deadline_ms: int = 0
     """Milliseconds for the whole; 0 for no limit."""

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from pyagent_orch import Orchestrator, Settings, Task, Workflow
 from pyagent_orch.store.keys import Keys
+from pyagent_orch.store.workflows import NewWorkflow
 from support.fleet import until
 from support.rehearsal import Gate, Rehearsal, fails
 
@@ -82,3 +83,26 @@ def test_an_expired_workflow_leaves_no_key(embedded: Callable[..., Orchestrator]
 
     assert any(name.startswith("task:") for name in left())
     until(lambda: not {name for name in left() if "_kombu" not in name}, timeout=8)
+
+
+def test_a_submit_whose_answer_was_lost_may_be_repeated(
+    embedded: Callable[..., Orchestrator],
+) -> None:
+    orch, cast = embedded(), Rehearsal()
+    orch.start()
+    store = orch._store.workflows
+    submit, answers = store.submit, []
+
+    def twice(workflow: NewWorkflow) -> int:
+        # As redis-py does when the connection breaks between the act and its answer.
+        answers[:] = [submit(workflow), submit(workflow)]
+        return answers[1]
+
+    store.submit = twice  # type: ignore[method-assign] # the second call is the test
+    workflow = Workflow("twice", [cast.task("a"), cast.task("b")], {"b": ["a"]})
+    assert orch.submit_workflow(workflow) is workflow
+    assert workflow.result(10) == "B"
+    assert answers[0] == answers[1]
+    assert cast.runs == {"a": 1, "b": 1}
+    assert set(events_of(orch, workflow).values()) == {1}
+    assert [task.attempts for task in workflow.tasks] == [1, 1]

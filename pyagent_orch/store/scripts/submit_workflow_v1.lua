@@ -3,7 +3,7 @@
 --
 -- ARGV: number of new agents, then hash and JSON of each; number of tasks, then the tasks
 --       (see record.lua); workflow's id, deadline in ms from now or 0, number of
---       field/value strings, those strings ('name' among them).
+--       field/value strings, those strings ('name' and 'token' among them).
 -- Returns {'agent', hash} (nothing is written), {'exists', status} (nothing is written),
 --       {'taken', task id} (nothing is written) or {'ok', now}.
 
@@ -20,15 +20,20 @@ for i = 1, count do
 end
 local workflow, deadline, size = take(), tonumber(take()), tonumber(take())
 local key = workflow_key(workflow)
-local status = call('HGET', key, 'status')
-if status then return {'exists', status} end
+local fields, token = {}, nil
+for i = 1, size do
+  fields[i] = take()
+  if i % 2 == 0 and fields[i - 1] == 'token' then token = fields[i] end
+end
+local old = call('HMGET', key, 'status', 'token', 'created')
+-- A repeat of this very submit (its answer was lost on the way) is no error.
+if old[1] and old[2] == token then return {'ok', old[3]} end
+if old[1] then return {'exists', old[1]} end
 for _, id in ipairs(ids) do
   if call('EXISTS', P .. 'task:' .. id) == 1 then return {'taken', id} end
 end
 
 keep_agents(agents)
-local fields = {}
-for i = 1, size do fields[i] = take() end
 call('HSET', key, 'status', 'pending', 'created', now, 'open', 0, unpack(fields))
 move_workflow(workflow, 'pending', 'pending')
 local w = call('HMGET', key, 'name', 'external')
