@@ -4,6 +4,7 @@ from benchmarks.case import Case
 from benchmarks.cases.costs import COSTS
 from benchmarks.cases.imports import Imports
 from benchmarks.cases.latency import LATENCIES
+from benchmarks.cases.state_file import StateFile
 from benchmarks.cases.submit import SubmitMany, SubmitOne
 from benchmarks.cases.throughput import THROUGHPUTS
 
@@ -13,5 +14,6 @@ CASES: tuple[type[Case], ...] = (
     SubmitMany,
     *LATENCIES,
     Imports,
+    StateFile,
     *COSTS,
 )

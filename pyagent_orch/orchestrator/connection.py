@@ -139,7 +139,8 @@ class Connection:
             with self.lock:
                 listener = self._listener
                 if listener is None:
-                    listener = Listener(store, self.adopter, self._state)
+                    witness = self._state.witness if self._state is not None else None
+                    listener = Listener(store, self.adopter, witness)
                     for pattern, handler in self.handlers:
                         listener.add_handler(pattern, handler)
                     listener.start()
@@ -167,7 +168,7 @@ class Connection:
         if listener is not None:
             listener.stop()
         if state is not None and client is not None:
-            state.drain()
+            state.witness.drain()
         if client is not None:
             client.close()
         if session is not None and session.pid == os.getpid():

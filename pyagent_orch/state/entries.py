@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from pyagent_orch.models.values import to_json
-from pyagent_orch.state.index import AGENT, TASK, WORKFLOW
+from pyagent_orch.state.index import AGENT, JOB, TASK, WORKFLOW
 from pyagent_orch.state.lines import Entry
 from pyagent_orch.states import FINAL_TASK_STATES, FINAL_WORKFLOW_STATES, TaskStatus, WorkflowStatus
 from pyagent_orch.store.newtasks import NewTask
-from pyagent_orch.store.snapshots import LostTask, LostWorkflow, RawRecord
+from pyagent_orch.store.snapshots import LostJob, LostTask, LostWorkflow, RawRecord
 
 STATE = "state"
 Fields = Mapping[str, str | int | float]
@@ -36,8 +36,10 @@ _PASSING = frozenset(
     {"owner", "ready", "ok", "bad", "out", "blocked", "run", "open", "external", "created"}
 )
 """Fields that say something only in the Redis that they are in."""
-_DUE = "due"
-"""When a task may start, ms: no field of a record, but of what it stands in."""
+_OF_A_JOB = frozenset({"rev", "runs", "last", "last_run", "enabled", "problem", "ended"})
+"""Fields of a scheduled job that change without its owner."""
+DUE = "due"
+"""When a task may start or a job runs next, ms: no field of a record, but of what it stands in."""
 _OF_AN_END = ("finished", "skip")
 _OPEN = frozenset({TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.RETRYING})
 
@@ -91,6 +93,13 @@ def of_new_workflow(
 
 def base_of(noun: str, raw: RawRecord) -> Entry:
     """What a record that somebody else wrote began with."""
+    if noun == JOB:
+        settled = {
+            name: value
+            for name, value in raw.fields.items()
+            if name not in _OF_A_JOB and name != "created"
+        }
+        return Entry(noun, raw.id, int(raw.fields["created"]), record=settled)
     record = {
         name: value for name, value in raw.fields.items() if name in _BEGUN or name in _JOINED
     }
@@ -102,15 +111,28 @@ def base_of(noun: str, raw: RawRecord) -> Entry:
 
 def state_of(noun: str, raw: RawRecord) -> Entry:
     """How a record stands now."""
+    if noun == JOB:
+        return _state_of_job(raw)
     left_out = _BEGUN | _PASSING if "n0" in raw.fields else _BEGUN | _PASSING | _JOINED
     record: dict[str, str | int | float] = {
         name: value for name, value in raw.fields.items() if name not in left_out
     }
     if raw.due is not None:
-        record[_DUE] = raw.due
+        record[DUE] = raw.due
     final = int(raw.fields["finished"]) if is_final(noun, raw.fields["status"]) else None
     created = int(raw.fields["created"])
     return Entry(f"{noun}.{STATE}", raw.id, created, final, record=record, output=raw.output)
+
+
+def _state_of_job(raw: RawRecord) -> Entry:
+    record: dict[str, str | int | float] = {
+        name: value for name, value in raw.fields.items() if name in _OF_A_JOB
+    }
+    if raw.due is not None:
+        record[DUE] = raw.due
+    ended = raw.fields.get("ended")
+    final = int(ended) if ended else None
+    return Entry(f"{JOB}.{STATE}", raw.id, int(raw.fields["created"]), final, record=record)
 
 
 def is_final(noun: str, status: object) -> bool:
@@ -129,7 +151,7 @@ def lost_task(base: Entry, state: Entry | None) -> LostTask:
     final = is_final(TASK, fields.get("status"))
     if not final:
         fields["status"] = TaskStatus.PENDING.value
-    due = fields.pop(_DUE, None)
+    due = fields.pop(DUE, None)
     delay = 0 if base.workflow else int(fields.pop("delay", 0))
     if due is not None:
         delay = max(0, int(due) - base.created)
@@ -141,6 +163,14 @@ def lost_task(base: Entry, state: Entry | None) -> LostTask:
     output = state.output if state is not None else None
     done = datetime.fromtimestamp(int(fields["finished"]) / 1000, tz=UTC).isoformat()
     return LostTask(base.id, fields, 0, key, _celery_result(fields, output), done)
+
+
+def lost_job(base: Entry, state: Entry | None) -> LostJob:
+    """A scheduled job as it is to be recorded again."""
+    fields = {**base.record, **(state.record if state is not None else {})}
+    due = fields.pop(DUE, None)
+    fields["created"] = base.created
+    return LostJob(base.id, fields, int(due) if due is not None else None)
 
 
 def failed(task: LostTask, error: str, reason: str, now: int) -> LostTask:

@@ -20,6 +20,7 @@ HOUR_MS = 3_600_000
 AGENT: Final = "agent"
 TASK: Final = "task"
 WORKFLOW: Final = "workflow"
+JOB: Final = "job"
 Key = tuple[str, str]
 """A noun and an id."""
 Pace = Callable[[Iterable[Any]], Iterable[Any]]

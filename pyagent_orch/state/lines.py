@@ -26,7 +26,7 @@ OUTPUT = "output"
 JSON_FIELDS = frozenset(
     {
         "input", "template", "metadata", "retry", "when", "deps", "deps0", "aliases", "state",
-        "error", "usage", "edges", "tick", "json",
+        "error", "usage", "edges", "tick", "timing", "work", "json",
     }
 )  # fmt: skip
 """Fields whose text is JSON, which the file shows as such."""

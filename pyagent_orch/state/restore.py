@@ -16,16 +16,23 @@ from typing import TYPE_CHECKING
 
 from pyagent_orch.exceptions import AgentNotFoundError
 from pyagent_orch.state.callbacks import NamedCallback
-from pyagent_orch.state.entries import failed, is_final, lost_task, lost_workflow
-from pyagent_orch.state.index import AGENT, TASK, WORKFLOW, Index, Key, Known, Reading, Span
+from pyagent_orch.state.entries import (
+    failed,
+    is_final,
+    lost_job,
+    lost_task,
+    lost_workflow,
+    state_of,
+)
+from pyagent_orch.state.index import AGENT, JOB, TASK, WORKFLOW, Index, Key, Known, Reading, Span
 from pyagent_orch.state.lines import Entry
+from pyagent_orch.state.scribe import Scribe
 from pyagent_orch.store.runs import Claim
 from pyagent_orch.store.snapshots import LostTask, Standing
 
 if TYPE_CHECKING:
     from pyagent_orch.listener import Listener
     from pyagent_orch.listener.follower import Adopter
-    from pyagent_orch.state.state_file import StateFile
 
 logger = logging.getLogger(__name__)
 
@@ -33,37 +40,46 @@ BATCH = 200
 """How many tasks one act records again."""
 
 
-def restore(state: StateFile) -> None:
+def restore(scribe: Scribe, *, first: bool) -> None:
     """Compare the file with its Redis, and mend both.
+
+    Args:
+        scribe: of the file.
+        first: whether it is the first time since the file was opened.
 
     Raises:
         StateFileError: the file cannot be written.
         OrchestratorConnectionError: Redis is out of reach.
     """
-    with state.journal.reading() as reading:
+    with scribe.journal.reading() as reading:
         index = reading.index()
-        lives = index.live(state.journal.oldest_final)
-        _Comparison(state, reading, index, lives).run()
-    state.restored = True
+        lives = index.live(scribe.journal.oldest_final)
+        _Comparison(scribe, reading, index, lives, first=first).run()
 
 
 class _Comparison:
-    """One comparison; holds what is open and awaited afterwards in the state file."""
-
     def __init__(
-        self, state: StateFile, reading: Reading, index: Index, lives: Mapping[Key, Known]
+        self,
+        scribe: Scribe,
+        reading: Reading,
+        index: Index,
+        lives: Mapping[Key, Known],
+        *,
+        first: bool,
     ) -> None:
-        self.state, self.reading, self.index, self.lives = state, reading, index, lives
-        self.snapshots = state.store.snapshots
+        self.scribe, self.reading, self.index, self.lives = scribe, reading, index, lives
+        self.first = first
+        self.snapshots = scribe.store.snapshots
         self.to_save: list[Key] = []
         self.counts = {"resumed": 0, "finished": 0, "gone": 0}
 
     def run(self) -> None:
-        first = not self.state.restored
+        # A Redis that others use, too, and that has seen the file before.
+        shared = not self.scribe.everything
+        shared = self.snapshots.mark(self.scribe.journal.identity.id) and shared
         # What ended long ago while nobody looked has expired; it is not to be run again.
-        known_here = self.snapshots.mark(self.state.journal.identity.id)
-        gone = first and known_here and not self.state.everything
-        too_old = gone and self.index.newest < self.state.journal.oldest_final
+        old = self.index.newest < self.scribe.journal.oldest_final
+        too_old = self.first and shared and old
         for noun in (TASK, WORKFLOW):
             names = [name for one, name in self.lives if one == noun]
             missing = [
@@ -75,16 +91,17 @@ class _Comparison:
                 self._restore_tasks(missing, too_old=too_old)
             else:
                 self._restore_workflows(missing, too_old=too_old)
-        if first:
+        self._compare_jobs(removed=shared)
+        if self.first:
             self._note_open()
-            if self.state.everything:
+            if self.scribe.everything:
                 self._add_unknown()
         if self.to_save:
-            self.state.save(list(dict.fromkeys(self.to_save)))
+            self.scribe.save(list(dict.fromkeys(self.to_save)))
         if any(self.counts.values()):
             logger.info(
                 "Restored from %s what Redis lacks: %d tasks go on, %d had ended; %d are too old.",
-                self.state.journal.path,
+                self.scribe.journal.path,
                 *self.counts.values(),
             )
 
@@ -95,8 +112,7 @@ class _Comparison:
         ended = is_final(key[0], standing.status)
         if standing.created != known.created:
             # Another one of this id: the file begins anew with it.
-            self.state.journal.append([Entry(f"{key[0]}.gone", key[1], known.created)])
-            self.state.journal.tally.forget(*key)
+            self.scribe.forget(key, known.created)
             self.to_save.append(key)
         elif known.final is not None and not ended and self._has_output(known):
             self._finish(key, known)
@@ -115,7 +131,7 @@ class _Comparison:
             usage = str(state.record.get("usage", ""))
             # No run has this token: whoever runs it is told to stop.
             claim = Claim(key[1], "0", "", {})
-            self.state.store.runs.finish(claim, "", state.output, usage)
+            self.scribe.store.runs.finish(claim, "", state.output, usage)
             self.counts["finished"] += 1
 
     # --- what is lost ---------------------------------------------------------------------
@@ -180,8 +196,21 @@ class _Comparison:
 
     def _give_up(self, key: Key, known: Known) -> None:
         self.counts["gone"] += 1
-        self.state.journal.append([Entry(f"{key[0]}.gone", key[1], known.created)])
-        self.state.journal.tally.forget(*key)
+        self.scribe.forget(key, known.created)
+
+    def _compare_jobs(self, *, removed: bool) -> None:
+        """As tasks, but for one that is missing where others remove jobs, too."""
+        names = [name for noun, name in self.lives if noun == JOB]
+        for name, raw in zip(names, self.snapshots.jobs(names), strict=True):
+            known = self.lives[JOB, name]
+            base, state = self._entry(known.base), self._entry(known.later.get("state"))
+            if raw is not None:
+                if state is None or state_of(JOB, raw).record != state.record:
+                    self.to_save.append((JOB, name))
+            elif removed or base is None:
+                self.scribe.forget((JOB, name), known.created)
+            else:
+                self.snapshots.restore_job(lost_job(base, state))
 
     def _entry(self, span: Span | None) -> Entry | None:
         try:
@@ -194,27 +223,28 @@ class _Comparison:
 
     def _note_open(self) -> None:
         for key, known in self.lives.items():
-            if key[0] in (TASK, WORKFLOW):
+            if key[0] in (TASK, WORKFLOW) and self.scribe.has(key):
                 if known.final is None:
-                    self.state.open.add(key)
+                    self.scribe.open.add(key)
                 if known.has_callback and not known.called:
-                    self.state.waiting.add(key)
+                    self.scribe.waiting.add(key)
 
     def _add_unknown(self) -> None:
         """Of a private Redis everything is the file's own, also what a killed process sent."""
-        for noun, names in zip((TASK, WORKFLOW), self.snapshots.everything(), strict=True):
-            self.to_save += [
-                (noun, name) for name in names if not self.state.journal.tally.has(noun, name)
-            ]
+        found = zip((TASK, WORKFLOW, JOB), self.snapshots.everything(), strict=True)
+        keys = ((noun, name) for noun, names in found for name in names)
+        self.to_save += [key for key in keys if not self.scribe.has(key)]
 
 
-def restore_callbacks(state: StateFile, listener: Listener, adopter: Adopter) -> None:
+def restore_callbacks(scribe: Scribe, listener: Listener, adopter: Adopter) -> None:
     """Have the callbacks called that an earlier process promised.
 
     Each once: when what it waits for is final, or in a thread of its own now if it is.
     """
-    wanted = sorted(state.waiting)
-    with state.journal.reading() as reading:
+    wanted = sorted(scribe.waiting)
+    if not wanted:
+        return
+    with scribe.journal.reading() as reading:
         index = reading.index()
         paths = {
             key: entry.callback
@@ -224,15 +254,15 @@ def restore_callbacks(state: StateFile, listener: Listener, adopter: Adopter) ->
         }
     due: list[Callable[[], None]] = []
     tasks = [name for noun, name in paths if noun == TASK]
-    for task in filter(None, state.store.records.get_many(tasks)):
+    for task in filter(None, scribe.store.records.get_many(tasks)):
         live = adopter.task(task)
-        live.callback = _named(state, (TASK, task.id), paths)
+        live.callback = _named(scribe, (TASK, task.id), paths)
         listener.track(live)
         due.append(lambda record=task: listener.settle(TASK, record))  # type: ignore[misc]
     flows = [name for noun, name in paths if noun == WORKFLOW]
-    for workflow in filter(None, state.store.workflows.get_many(flows)):
+    for workflow in filter(None, scribe.store.workflows.get_many(flows)):
         whole = adopter.workflow(workflow)
-        whole.callback = _named(state, (WORKFLOW, workflow.id), paths)
+        whole.callback = _named(scribe, (WORKFLOW, workflow.id), paths)
         listener.track(whole)
         due.append(lambda record=workflow: listener.settle(WORKFLOW, record))  # type: ignore[misc]
     if due:
@@ -244,6 +274,6 @@ def restore_callbacks(state: StateFile, listener: Listener, adopter: Adopter) ->
         ).start()
 
 
-def _named(state: StateFile, key: Key, paths: Mapping[Key, str]) -> NamedCallback:
+def _named(scribe: Scribe, key: Key, paths: Mapping[Key, str]) -> NamedCallback:
     # What is not called is not noted as called.
-    return NamedCallback(paths[key], lambda: state.waiting.discard(key))
+    return NamedCallback(paths[key], lambda: scribe.waiting.discard(key))

@@ -75,6 +75,16 @@ class LostWorkflow:
     tasks: Sequence[LostTask] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True, slots=True)
+class LostJob:
+    """A scheduled job on its way back into the store."""
+
+    id: str
+    fields: Mapping[str, str | int | float]
+    due: int | None = None
+    """When it runs next, ms; None when it does not."""
+
+
 class Snapshots:
     """Calls of a state file. Safe to share between threads."""
 
@@ -133,11 +143,32 @@ class Snapshots:
             for name, fields in zip(page, replies, strict=True):
                 yield RawRecord(name, fields) if "name" in fields else None
 
-    def everything(self) -> tuple[list[str], list[str]]:
-        """The ids of all tasks and of all workflows of the namespace."""
+    def jobs(self, ids: Sequence[str]) -> Iterator[RawRecord | None]:
+        """Read scheduled jobs; None where there is none."""
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            pipe = self._client.pipeline(transaction=False)
+            for name in page:
+                pipe.hgetall(self._keys.job(name))
+                pipe.zscore(self._keys.due_jobs, name)
+            with named_errors(self._label):
+                replies = pipe.execute()
+            for place, name in enumerate(page):
+                fields, due = replies[2 * place : 2 * place + 2]
+                if "created" not in fields:
+                    yield None
+                else:
+                    yield RawRecord(name, fields, due=int(due) if due is not None else None)
+
+    def everything(self) -> tuple[list[str], list[str], list[str]]:
+        """The ids of all tasks, of all workflows and of all scheduled jobs of the namespace."""
         tasks = [self._keys.status(status) for status in TaskStatus]
         workflows = [self._keys.workflow_status(status) for status in WorkflowStatus]
-        return self._members(tasks), self._members(workflows)
+        return (
+            self._members(tasks),
+            self._members(workflows),
+            self._members([self._keys.jobs]),
+        )
 
     def _members(self, keys: Sequence[str]) -> list[str]:
         pipe = self._client.pipeline(transaction=False)
@@ -182,6 +213,14 @@ class Snapshots:
         if reply[0] == "exists":
             return [task.id for task in tasks]
         return [str(name) for name in reply[1:]]
+
+    def restore_job(self, job: LostJob) -> bool:
+        """Write a scheduled job that is not there: one act; False when it is."""
+        args: list[str | int | float] = [job.id, "" if job.due is None else job.due]
+        for pair in job.fields.items():
+            args += pair
+        with named_errors(self._label):
+            return bool(self._acts.run("restore_job_v1", args)[0] == "ok")
 
     def mark(self, file_id: str) -> bool:
         """Note that a state file has been compared with this Redis.

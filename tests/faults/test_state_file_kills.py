@@ -23,6 +23,7 @@ from support import fleet_agents  # noqa: F401 - registers what is resumed
 from support.fleet import ROOT, TESTS
 from support.state_files import lose_redis
 
+KILLS_PER_FILE = 20
 _PROGRAM = """
 import os, random, sys
 from support import fleet_agents
@@ -129,15 +130,28 @@ def in_file(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     "kills",
     [
         pytest.param(4, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
-        pytest.param(200, marks=[pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(1800)]),
+        pytest.param(200, marks=[pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(3000)]),
     ],
 )
 def test_every_submit_that_had_returned_is_there_after_each_kill(
     tmp_path: Path, kills: int
 ) -> None:
-    path, seed, said = tmp_path / "state.json", random.randrange(10**6), Said()
-    for number in range(kills):
-        said.take(kill_one(path, seed + number))
+    seed = random.randrange(10**6)
+    for first in range(0, kills, KILLS_PER_FILE):
+        directory = tmp_path / str(first)
+        directory.mkdir()
+        last = min(first + KILLS_PER_FILE, kills)
+        said = kill_and_look(directory / "state.json", range(seed + first, seed + last))
+        assert len(said.sent) > 2 * (last - first)
+        assert said.done
+        come_to_an_end(directory / "state.json", said)
+
+
+def kill_and_look(path: Path, seeds: range) -> Said:
+    """Kill one process after the other on one file, and look into it each time."""
+    said = Said()
+    for number, seed in enumerate(seeds):
+        said.take(kill_one(path, seed))
         tasks, flows = in_file(path)
         assert said.sent <= tasks.keys(), (seed, number, said.sent - tasks.keys())
         assert said.flows <= flows.keys(), (seed, number)
@@ -147,16 +161,18 @@ def test_every_submit_that_had_returned_is_there_after_each_kill(
         assert not wrong, (seed, number, wrong)
         if number % 4 == 3:
             lose_redis(path)
+    return said
+
+
+def come_to_an_end(path: Path, said: Said) -> None:
+    """On a new and empty Redis all of it is there, and comes to its end."""
     lose_redis(path)
-    # A new and empty Redis: all of it is there, and comes to its end.
     with Orchestrator(state_file=path) as orch:
         orch.wait(*map(orch.get_task, said.sent - said.late), timeout=300)
         for name in said.sent - said.late:
-            assert orch.status(name) is TaskStatus.COMPLETED, (seed, name)
+            assert orch.status(name) is TaskStatus.COMPLETED, (path, name)
         for name in said.late:
             open_yet = name not in said.cancelled and orch.status(name) is TaskStatus.PENDING
-            assert open_yet or orch.status(name) is TaskStatus.CANCELLED, (seed, name)
+            assert open_yet or orch.status(name) is TaskStatus.CANCELLED, (path, name)
         for name in said.flows:
-            assert orch.get_workflow(name).status is WorkflowStatus.COMPLETED, (seed, name)
-    assert len(said.sent) > 2 * kills
-    assert said.done
+            assert orch.get_workflow(name).status is WorkflowStatus.COMPLETED, (path, name)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,19 +12,17 @@ import pytest
 from pyagent_orch import (
     ExecutionPattern,
     Orchestrator,
-    StateFileError,
     Task,
     TaskFailedError,
-    TaskNotFoundError,
     TaskStatus,
     Workflow,
     WorkflowStatus,
     agent,
 )
 from pyagent_orch.embedded.server import PrivateServer
-from support import fleet_agents, state_files
+from support import fleet_agents
 from support.fleet import Fleet, until
-from support.state_files import entries, ids, latest, lose_redis, status
+from support.state_files import entries, ids, latest, lose_redis
 
 Make = Callable[..., Orchestrator]
 SNIPPET = Path(__file__).parents[1] / "spec" / "state_persistence.py"
@@ -39,26 +32,6 @@ LATER = 3600.0
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state.json"
-
-
-@pytest.fixture(autouse=True)
-def _forget_calls() -> None:
-    state_files.CALLED.clear()
-
-
-def run_program(program: str, path: Path) -> str:
-    """Run a program in another process; returns what it printed."""
-    command = [sys.executable, "-c", program, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def run_script(script: Path, *arguments: str) -> str:
-    command = [sys.executable, str(script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def test_the_spec_s_snippet_resumes_what_was_pending(
@@ -332,313 +305,51 @@ def test_what_redis_has_is_the_truth_and_the_file_takes_it(embedded: Make, path:
     assert orch.get_workflow(flow.id).output == 5
 
 
-# --- callbacks and agents ---------------------------------------------------------------
+# --- scheduled jobs ---------------------------------------------------------------------
 
 
-def test_a_callback_by_name_is_called_once_after_a_restart(embedded: Make, path: Path) -> None:
+def test_scheduled_jobs_go_on_on_a_new_and_empty_redis(embedded: Make, path: Path) -> None:
     orch = embedded(state_file=path)
-    before = orch.submit(fleet_agents.echo, "before", callback=state_files.note)
-    before.result(timeout=20)
-    until(lambda: "task.called" in {one["kind"] for one in entries(path)})
-    after = orch.submit(fleet_agents.echo, "after", delay=1.0, callback=state_files.note)
-    flow = Workflow(
-        "w", [Task(fleet_agents.echo, "in it", name="a", delay=1.0, callback=state_files.note)]
-    )
-    orch.submit_workflow(flow, callback=state_files.note)
+    daily = orch.schedule(
+        agent=fleet_agents.echo, input="{run}", cron="0 8 * * *", timezone="Europe/Berlin",
+        name="daily", id="daily",
+    )  # fmt: skip
+    often = orch.schedule(agent=fleet_agents.echo, input="tick", interval_seconds=1, id="often")
+    paused = orch.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, id="paused")
+    gone = orch.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, id="gone")
+    assert {"daily", "often", "paused", "gone"} == ids(path, "job")
+    orch.pause(paused.id)
+    assert latest(path, "paused", "job.state")["record"]["enabled"] == "0"
+    orch.unschedule(gone.id)
+    assert ids(path, "job.gone") == {"gone"}
+    until(lambda: often.runs >= 2)
+    until(lambda: int(latest(path, "often", "job.state")["record"]["runs"]) >= 2)
+    # What a job is made of is in the file once, however often it runs.
+    assert [one["id"] for one in entries(path) if one["kind"] == "job"].count("often") == 1
+    run = often.last_run
     orch.close()
-    assert [(before.id, "before")] == state_files.CALLED
+    before = int(latest(path, "often", "job.state")["record"]["runs"])
     lose_redis(path)
     orch = embedded(state_file=path)
-    wanted = {
-        (before.id, "before"),
-        (after.id, "after"),
-        (flow.id, "in it"),
-        (flow.tasks[0].id, "in it"),
-    }
-    until(lambda: len(state_files.CALLED) == 4, 20)
-    assert set(state_files.CALLED) == wanted
-    until(lambda: len([one for one in entries(path) if one["kind"].endswith(".called")]) == 4)
-    orch.close()
-    embedded(state_file=path).close()
-    assert len(state_files.CALLED) == 4
+    jobs = {job.id: job for job in orch.jobs()}
+    assert jobs.keys() == {"daily", "often", "paused"}
+    assert jobs["daily"].next_run == daily.next_run
+    assert (jobs["daily"].name, jobs["daily"].timezone) == ("daily", "Europe/Berlin")
+    assert (jobs["paused"].enabled, jobs["paused"].next_run) == (False, None)
+    until(lambda: jobs["often"].runs > before)
+    assert jobs["often"].last_run != run
+    restored = {event.subject for event in orch.events() if event.type == "job.restored"}
+    assert restored == {"daily", "often", "paused"}
 
 
-def test_a_callback_that_was_due_when_the_process_ended_is_called(
+def test_a_job_that_others_removed_meanwhile_does_not_come_back(
     server: PrivateServer, namespace: str, path: Path, fleet: Fleet
 ) -> None:
     with Orchestrator(redis_url=server.url, namespace=namespace, state_file=path) as orch:
-        task = orch.submit(fleet_agents.echo, "meanwhile", callback=state_files.note)
-    fleet.start("threads", 1)
-    fleet.orchestrator.get_task(task.id).result(timeout=20)
-    assert state_files.CALLED == []
-    with Orchestrator(redis_url=server.url, namespace=namespace, state_file=path):
-        until(lambda: [(task.id, "meanwhile")] == state_files.CALLED)
-
-
-def test_what_a_restart_cannot_bring_back_is_said_once(
-    embedded: Make, path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    orch = embedded(state_file=path)
-    for number in range(3):
-        orch.submit(lambda x: x, number, callback=lambda task: None).result(timeout=20)
-    said = [one.getMessage() for one in caplog.records if one.name.startswith("pyagent_orch.state")]
-    assert len(said) == 2
-    assert any("Register the function with @register_agent" in text for text in said)
-    assert any("cannot be restored from the state file" in text for text in said)
-
-
-def test_a_lambda_fails_after_a_restart_with_what_to_do(path: Path, tmp_path: Path) -> None:
-    """Another process, since the functions of this one are still here."""
-    program = (
-        "import sys\n"
-        "from pyagent_orch import Orchestrator\n"
-        "orch = Orchestrator(state_file=sys.argv[1])\n"
-        "task = orch.submit(lambda x: x, 'lost', delay=0.5, name='local one')\n"
-        "print(task.id, flush=True)\n"
-        "import os; os._exit(0)\n"
-    )
-    name = run_program(program, path).strip()
-    lose_redis(path)
-    with Orchestrator(state_file=path) as orch:
-        task = orch.get_task(name)
-        with pytest.raises(TaskFailedError, match=r"No agent .* Register it with @register_agent"):
-            task.result(timeout=20)
-
-
-def test_an_agent_of_the_script_itself_is_found_though_it_stands_below(path: Path) -> None:
-    script = path.with_name("script.py")
-    script.write_text(
-        "import sys, time\n"
-        "from pyagent_orch import Orchestrator, register_agent\n"
-        f"orch = Orchestrator(state_file={str(path)!r})\n"
-        "if sys.argv[1] != 'submit':\n"
-        "    time.sleep(1)\n"
-        "@register_agent\n"
-        "def shout(text):\n"
-        "    return text.upper()\n"
-        "if sys.argv[1] == 'submit':\n"
-        "    print(orch.submit(shout, 'hello', delay=0.1).id, flush=True)\n"
-        "    import os; os._exit(0)\n"
-        "print(orch.get_task(sys.argv[1]).result(timeout=20), flush=True)\n"
-        "orch.close()\n"
-    )
-    name = run_script(script, "submit")
-    assert run_script(script, name) == "HELLO"
-
-
-def test_a_callback_of_the_script_itself_is_found_though_it_stands_below(path: Path) -> None:
-    script = path.with_name("script.py")
-    script.write_text(
-        "import sys, threading\n"
-        "from pyagent_orch import Orchestrator, agent\n"
-        f"orch = Orchestrator(state_file={str(path)!r})\n"
-        "called = threading.Event()\n"
-        "def on_complete(task):\n"
-        "    print('called', task.id, flush=True)\n"
-        "    called.set()\n"
-        "if sys.argv[1] == 'submit':\n"
-        "    task = orch.submit(agent('You are a clerk'), 'x', delay=0.2, callback=on_complete)\n"
-        "    print(task.id, flush=True)\n"
-        "    import os; os._exit(0)\n"
-        "assert called.wait(20)\n"
-        "orch.close()\n"
-    )
-    name = run_script(script, "submit")
-    assert run_script(script, "resume") == f"called {name}"
-
-
-# --- one process, one namespace, one Redis ------------------------------------------------
-
-
-def test_a_second_process_is_refused_with_the_first_one_s_id(embedded: Make, path: Path) -> None:
-    embedded(state_file=path).start()
-    program = (
-        "import sys\n"
-        "from pyagent_orch import Orchestrator\n"
-        "try:\n    Orchestrator(state_file=sys.argv[1]).start()\n"
-        "except Exception as error:\n    print(type(error).__name__, error)\n"
-    )
-    said = run_program(program, path)
-    begin = f"StateFileError State file {path}: it is in use by process {os.getpid()} "
-    assert said.startswith(begin)
-    assert "use a state file of its own for each process" in said
-
-
-def test_two_orchestrators_of_one_process_share_the_file(embedded: Make, path: Path) -> None:
-    one, two = embedded(state_file=path), embedded(state_file=path)
-    first, second = one.submit(fleet_agents.echo, 1), two.submit(fleet_agents.echo, 2)
-    assert [first.result(timeout=20), second.result(timeout=20)] == [1, 2]
-    one.close()
-    third = two.submit(fleet_agents.echo, 3)
-    third.result(timeout=20)
-    two.close()
-    kinds = [one["kind"] for one in entries(path)]
-    assert (kinds.count("task"), kinds.count("task.state")) == (3, 3)
-
-
-def test_another_namespace_and_another_redis_are_refused(
-    embedded: Make, path: Path, server: PrivateServer
-) -> None:
-    embedded(state_file=path).start()
-    with pytest.raises(StateFileError, match="for namespace 'default'; use another file for 'x'"):
-        embedded(state_file=path, namespace="x")
-    with pytest.raises(StateFileError, match="in use in this process for the Redis at"):
-        embedded(state_file=path, redis_url=server.url)
-    assert path.exists()
-
-
-def test_a_file_that_is_something_else_is_refused_at_once(embedded: Make, path: Path) -> None:
-    path.write_text('{"my": "settings"}')
-    with pytest.raises(StateFileError, match="it is there and no state file"):
-        embedded(state_file=path)
-    assert path.read_text() == '{"my": "settings"}'
-
-
-def test_a_new_orchestrator_opens_nothing_before_it_is_used(embedded: Make, path: Path) -> None:
-    embedded(state_file=path)
-    assert list(path.parent.iterdir()) == []
-
-
-# --- on a Redis of its own --------------------------------------------------------------
-
-
-def test_a_backend_keeps_a_journal_of_what_it_submitted_only(
-    fleet: Fleet, path: Path, namespace: str
-) -> None:
-    fleet.start("threads", 2)
-    with Orchestrator(redis_url=fleet.url, namespace=namespace, state_file=path) as orch:
-        mine = orch.submit(fleet_agents.echo, "mine")
-        theirs = fleet.orchestrator.submit(fleet_agents.echo, "theirs")
-        shared = fleet.orchestrator.submit(fleet_agents.echo, "shared", key="one", delay=LATER)
-        # A submit that returned is in the file, also when it found what was there.
-        assert orch.submit(fleet_agents.echo, "shared", key="one").id == shared.id
-        orch.wait(mine, theirs, timeout=20)
-        assert ids(path) == {mine.id, shared.id}
-        assert latest(path, mine.id)["output"] == "mine"
-        # Somebody else's cancel is seen, too.
-        fleet.orchestrator.cancel(shared.id)
-        until(lambda: status(path, shared.id) == "cancelled")
-
-
-def test_a_redis_that_comes_back_empty_gets_back_what_it_lost(path: Path, tmp_path: Path) -> None:
-    """Without a restart of the process: the server was restarted without persistence."""
-    directory = tmp_path / "redis"
-    with (
-        PrivateServer(directory) as server,
-        Orchestrator(redis_url=server.url, state_file=path) as orch,
-    ):
-        late = orch.submit(fleet_agents.echo, "late", delay=LATER)
-        flow = orch.submit_workflow(
-            Workflow("w", [Task(fleet_agents.echo, 1, name="a", delay=LATER)])
-        )
-        import redis
-
-        with redis.from_url(server.url) as raw:
-            raw.flushall()
-            raw.client_kill_filter(_type="normal", skipme=True)
-        until(lambda: orch.counts()[TaskStatus.PENDING] == 2)
-        assert orch.status(late.id) is TaskStatus.PENDING
-        assert orch.get_workflow(flow.id).status is WorkflowStatus.PENDING
-        assert late.status is TaskStatus.PENDING
-
-
-def test_an_output_that_only_the_file_has_is_not_asked_for_again(
-    fleet: Fleet, path: Path, namespace: str, tmp_path: Path
-) -> None:
-    """Redis came back from a snapshot that is older than the end of the task."""
-    import redis
-
-    runs = tmp_path / "runs"
-    worker = fleet.start("threads", 1)
-    with Orchestrator(redis_url=fleet.url, namespace=namespace, state_file=path) as orch:
-        task = orch.submit(fleet_agents.append_line, {"path": str(runs)})
-        follower = Task(fleet_agents.echo, "{first.output}", name="second")
-        first = Task(fleet_agents.append_line, {"path": str(runs)}, name="first")
-        flow = Workflow("w", [first, follower])
-        orch.submit_workflow(flow)
-        orch.wait(task, flow, timeout=20)
-    worker.stop()
-    plain = fleet.url.replace("redis+socket", "unix").partition("?")[0]
-    with redis.from_url(plain, decode_responses=True) as raw:
-        prefix = f"pyagent:1:{namespace}:"
-        key = f"{prefix}task:{task.id}"
-        raw.hset(key, "status", "pending")
-        raw.hdel(key, "finished")
-        raw.zrem(f"{prefix}status:completed", task.id)
-        raw.zadd(f"{prefix}status:pending", {task.id: 1})
-        raw.delete(f"{namespace}:celery-task-meta-{task.id}")
-    with Orchestrator(redis_url=fleet.url, namespace=namespace, state_file=path) as orch:
-        assert orch.get_task(task.id).output == "attempt 1"
-    assert len(runs.read_text().splitlines()) == 2
-
-
-def test_what_expired_while_nobody_looked_is_not_run_again(
-    server: PrivateServer, namespace: str, path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The fleet finished it long ago: its record went the way of all records."""
-    caplog.set_level(logging.INFO, "pyagent_orch")
-    from pyagent_orch import Settings
-
-    settings = Settings(redis_url=server.url, namespace=namespace, record_ttl_seconds=1)
-    with Orchestrator(settings=settings, state_file=path) as orch:
-        task = orch.submit(fleet_agents.echo, "long ago", delay=LATER)
-        orch._connection.store.client.delete(orch._connection.store.keys.task(task.id))
-    threading.Event().wait(1.1)
-    with Orchestrator(settings=settings, state_file=path) as orch, pytest.raises(TaskNotFoundError):
-        orch.get_task(task.id)
-    assert "1 are too old" in caplog.text
-    # On a Redis that has never seen the file it is lost, not expired.
-    with PrivateServer() as new:
-        settings = Settings(redis_url=new.url, namespace=namespace, record_ttl_seconds=1)
-        with Orchestrator(settings=settings, state_file=path) as orch:
-            assert "task.gone" in {one["kind"] for one in entries(path)}
-
-
-def test_a_redis_out_of_reach_at_the_start_is_taken_up_by_the_first_call(
-    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    directory = tmp_path / "redis"
-    with PrivateServer(directory) as server:
-        url = server.url
-        with Orchestrator(redis_url=url, state_file=path) as orch:
-            task = orch.submit(fleet_agents.echo, "later", delay=LATER)
-    orch = Orchestrator(redis_url=url, state_file=path)
-    assert "goes on with the first call" in caplog.text
-    with PrivateServer(directory), orch:
-        assert orch.status(task.id) is TaskStatus.PENDING
-
-
-def test_a_file_that_cannot_be_written_makes_submit_fail_and_takes_up_later(
-    embedded: Make, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    orch = embedded(state_file=path)
-    orch.submit(fleet_agents.echo, 0).result(timeout=20)
-    real, full = os.pwrite, threading.Event()
-
-    def pwrite(descriptor: int, content: bytes, offset: int) -> int:
-        if full.is_set():
-            raise OSError(28, "No space left on device")
-        return real(descriptor, content, offset)
-
-    monkeypatch.setattr(os, "pwrite", pwrite)
-    full.set()
-    first = Task(fleet_agents.echo, 1, id="first")
-    with pytest.raises(StateFileError, match=r"No space left.*\(first\) is recorded in Redis"):
-        orch.submit(first)
-    with pytest.raises(StateFileError, match="Nothing was sent"):
-        orch.submit(Task(fleet_agents.echo, 2, id="second"))
-    with pytest.raises(TaskNotFoundError):
-        orch.status("second")
-    full.clear()
-    assert orch.submit(fleet_agents.echo, 3).result(timeout=20) == 3
-    assert orch.get_task("first").result(timeout=20) == 1
-    until(lambda: "first" in ids(path) and latest(path, "first")["output"] == 1)
-
-
-def test_the_file_says_its_format_first_and_is_its_owner_s_alone(
-    embedded: Make, path: Path
-) -> None:
-    embedded(state_file=path).start()
-    content = json.loads(path.read_text())
-    assert list(content)[:2] == ["format", "version"]
-    assert path.stat().st_mode & 0o777 == 0o600
+        orch.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, id="mine")
+        orch.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, id="kept")
+        fleet.orchestrator.schedule(agent=fleet_agents.echo, interval_seconds=60, id="theirs")
+        assert ids(path, "job") == {"mine", "kept"}
+    fleet.orchestrator.unschedule("mine")
+    with Orchestrator(redis_url=server.url, namespace=namespace, state_file=path) as orch:
+        assert {job.id for job in orch.jobs()} == {"kept", "theirs"}

@@ -411,3 +411,16 @@ def test_always_brings_every_entry_to_the_disk_before_it_returns(tmp_path, monke
     journal.append([task(2)])
     assert len(synced) == 2
     journal.close()
+
+
+def test_the_page_on_the_state_file_shows_a_file_that_is_read(tmp_path):
+    import re
+
+    page = (Path(__file__).parents[2] / "docs" / "state.md").read_text()
+    [shown] = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "s.json"
+    path.write_text(shown)
+    assert [entry.kind for entry in entries_of(path)] == ["agent", "task", "task.state"]
+    [snippet] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    spec = (Path(__file__).parents[1] / "spec" / "state_persistence.py").read_text()
+    assert snippet == "from pyagent_orch import Orchestrator\n\n" + spec
