@@ -13,6 +13,7 @@ and logged here.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -93,6 +94,9 @@ def connect_signals(app: Celery) -> None:
             weak=False,
             dispatch_uid=f"pyagent_orch:{id(app)}:{event_type}",
         )
+    # Sent by Celery's handler of stop signals: a second one in the middle of the first would
+    # wait for ever for a lock that its own thread holds.
+    signals.worker_shutting_down.lock = threading.RLock()
     signals.worker_shutting_down.connect(
         _drainer(app), weak=False, dispatch_uid=f"pyagent_orch:{id(app)}:drain"
     )

@@ -46,6 +46,8 @@ class TaskRecord:
     """The content hash of its agent's specification."""
     attempts: int = 0
     """How often it was started; waits for a rate limit and hand-overs do not count."""
+    requeues: int = 0
+    """How often somebody had it tried again; tells an old end from a new one."""
     worker: str | None = None
     """The name of the worker that ran it last."""
     usage: Usage | None = None
@@ -85,6 +87,7 @@ class TaskRecord:
             metadata=json.loads(metadata) if metadata else {},
             agent=fields.get("agent", ""),
             attempts=int(fields.get("attempts", 0)),
+            requeues=int(fields.get("requeues", 0)),
             worker=fields.get("worker"),
             usage=Usage.model_validate_json(usage) if usage else None,
             created_at=from_ms(fields.get("created")),

@@ -147,15 +147,30 @@ class Task:
         return fresh
 
     def update(self, record: TaskRecord) -> None:
-        """Take a newer record, unless a final one is there."""
-        if self._record is None or not self._record.status.is_final or record.status.is_final:
-            self._record = record
+        """Take a newer record; a final one is only left when the task was tried again."""
+        known = self._record
+        if known is not None and (
+            # Read before somebody had it tried again.
+            record.requeues < known.requeues
+            or (
+                known.status.is_final
+                and not record.status.is_final
+                and record.requeues == known.requeues
+            )
+        ):
+            return
+        self._record = record
 
     def reopen(self) -> None:
         """Follow the record anew, since a final state may have been left; see `retry`."""
         record = self._record
         if record is not None and record.status in RETRIABLE_STATES:
-            self._record = replace(record, status=TaskStatus.PENDING, completed_at=None)
+            self._record = replace(
+                record,
+                status=TaskStatus.PENDING,
+                completed_at=None,
+                requeues=record.requeues + 1,
+            )
 
     @property
     def record(self) -> TaskRecord | None:

@@ -217,24 +217,16 @@ class Home:
         if listener.is_this_thread:
             self._poll(lives, deadline)
             return
-        waiting = [live for live in lives if not _is_final(live)]
-        finals = [listener.final(live) for live in waiting]
-        self._follow(listener, [live for live in waiting if not listener.is_tracking(live)])
-        for live, final in zip(waiting, finals, strict=True):
-            # A final record may have come before the future was made.
-            if _is_final(live):
-                continue
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            try:
-                final.result(left)
-            except TimeoutError:
-                raise TaskTimeoutError(
-                    live.id, f"it is not final after {timeout} s of waiting; it goes on"
-                ) from None
-            except BaseException as error:
-                if final.cancelled():
-                    raise OrchestratorClosedError from error
-                raise
+        # More than once only where the end that woke us was that of an earlier try.
+        while waiting := [live for live in lives if not _is_final(live)]:
+            finals = [listener.final(live) for live in waiting]
+            self._follow(listener, [live for live in waiting if not listener.is_tracking(live)])
+            for live, final in zip(waiting, finals, strict=True):
+                # A final record may have come before the future was made.
+                if not _is_final(live):
+                    _block(final, live, timeout, deadline)
+            for live in waiting:
+                self._refresh(live)
         for live in lives:
             self._refresh(live)
 
@@ -292,16 +284,31 @@ class Home:
 
     async def _await(self, live: Live) -> None:
         listener = await asyncio.to_thread(lambda: self._connection.listener)
-        final = listener.final(live)
-        if not listener.is_tracking(live):
-            await asyncio.to_thread(self._follow, listener, [live])
-        if not _is_final(live):
-            await _until(final)
-        await asyncio.to_thread(self._refresh, live)
+        while not _is_final(live):
+            final = listener.final(live)
+            if not listener.is_tracking(live):
+                await asyncio.to_thread(self._follow, listener, [live])
+            if not _is_final(live):
+                await _until(final)
+            await asyncio.to_thread(self._refresh, live)
 
 
 def _is_final(live: Live) -> bool:
     return live.record is not None and live.record.status.is_final
+
+
+def _block(final: Future[None], live: Live, timeout: float | None, deadline: float | None) -> None:
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    try:
+        final.result(left)
+    except TimeoutError:
+        raise TaskTimeoutError(
+            live.id, f"it is not final after {timeout} s of waiting; it goes on"
+        ) from None
+    except BaseException as error:
+        if final.cancelled():
+            raise OrchestratorClosedError from error
+        raise
 
 
 async def _until(final: Future[None]) -> None:

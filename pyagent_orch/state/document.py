@@ -28,7 +28,7 @@ from pyagent_orch.state.lines import (
     is_part,
     opens_group,
 )
-from pyagent_orch.state.pages import BLOCK, CLOSING, Pages, raw_lines
+from pyagent_orch.state.pages import BEGINNING, BLOCK, CLOSING, Pages, raw_lines
 
 FORMAT, VERSION = "pyagent_orch state", 1
 _OPENING_BYTES = 2_000
@@ -108,7 +108,8 @@ def _read_lines(descriptor: int, found: Inspection, start: int) -> None:
                 found.clean = False
                 found.bad.append(text[:_LONGEST_LINE])
                 continue
-            found.clean = found.clean and after_comma
+            # Only what begins like our own lines is found later without reading all of it.
+            found.clean = found.clean and after_comma and line.startswith(BEGINNING)
             after_comma = text.endswith(b",")
             found.end = place + raw.rindex(b"}") + 1
     found.clean = found.clean and not after_comma
@@ -174,7 +175,7 @@ def saved_lines(descriptor: int, found: Inspection) -> Iterable[bytes]:
     group: list[bytes] = []
     for _, raw in raw_lines(descriptor, 0, found.size):
         line = raw.strip(b" ,")
-        if not line.startswith(b'{"kind"') or not _is_sound(line):
+        if not _is_sound(line):
             continue
         if is_part(line):
             group = [*([] if opens_group(line) else group), line]

@@ -25,6 +25,8 @@ from collections.abc import Iterable, Iterator
 BLOCK = 4096
 """No page of any kernel is smaller."""
 CLOSING = b"\n]}\n"
+BEGINNING = b'{"kind"'
+"""How the line of an entry begins."""
 _LEAST_STEP, _MOST_STEP = 64 * BLOCK, 4096 * BLOCK
 _CHUNK = 1 << 20
 _BLANK_BLOCK = b" " * (BLOCK - 1) + b"\n"
@@ -156,5 +158,5 @@ def entry_lines(descriptor: int, start: int, stop: int) -> Iterator[tuple[int, b
     """Read the entries of a clean document between two places, with the place of each."""
     for place, raw in raw_lines(descriptor, start, stop):
         line = raw.strip(b" ,")
-        if line.startswith(b'{"kind"'):
+        if line.startswith(BEGINNING):
             yield place, line

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BATCH = 200
-"""How many tasks one act records again."""
+BATCH, BATCH_BYTES = 200, 1 << 22
+"""How many tasks one act records again, and about how much of them at the most."""
 
 
 def restore(scribe: Scribe, *, first: bool) -> None:
@@ -139,6 +139,7 @@ class _Comparison:
     def _restore_tasks(self, names: Iterable[str], *, too_old: bool) -> None:
         batch: list[LostTask] = []
         agents: dict[str, str] = {}
+        size = 0
         for name in names:
             known = self.lives[TASK, name]
             if known.workflow:
@@ -150,9 +151,10 @@ class _Comparison:
             task = self._lost(name, known, agents)
             if task is not None:
                 batch.append(task)
-            if len(batch) == BATCH:
+                size += len(task.result) + len(str(task.fields.get("input", "")))
+            if len(batch) == BATCH or size > BATCH_BYTES:
                 self.snapshots.restore(agents, batch)
-                batch, agents = [], {}
+                batch, agents, size = [], {}, 0
         if batch:
             self.snapshots.restore(agents, batch)
 

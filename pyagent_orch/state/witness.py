@@ -107,6 +107,8 @@ class StateWitness:
 
     def drain(self) -> None:
         """Take the events that the listener has not shown yet; before the connection closes."""
+        if not self._compared:
+            return
         events = self._scribe.store.events
         try:
             with self._scribe.following:

@@ -63,6 +63,24 @@ def test_two_orchestrators_of_one_process_share_the_file(embedded: Make, path: P
     assert (kinds.count("task"), kinds.count("task.state")) == (3, 3)
 
 
+def test_what_a_forked_child_submits_comes_into_its_parent_s_file(path: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "from pyagent_orch import Orchestrator, agent\n"
+        "orch = Orchestrator(state_file=sys.argv[1]).start()\n"
+        "if os.fork() == 0:\n"
+        "    task = orch.submit(agent('You are a clerk'), 'from the child')\n"
+        "    task.result(timeout=20)\n"
+        "    print(task.id, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "orch.close()\n"
+    )
+    name = state_files.run_program(program, path).strip()
+    assert latest(path, name, "task")["record"]["input"] == "from the child"
+    assert "from the child" in latest(path, name)["output"]
+
+
 def test_another_namespace_and_another_redis_are_refused(
     embedded: Make, path: Path, server: PrivateServer
 ) -> None:

@@ -57,7 +57,7 @@ def lose_redis(path: Path) -> None:
 
 def run_program(program: str, path: Path) -> str:
     """Run a program in another process; returns what it printed."""
-    command = [sys.executable, "-c", program, str(path)]
+    command = [sys.executable, "-W", "ignore", "-c", program, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -195,6 +197,20 @@ def test_a_file_that_an_editor_has_laid_out_anew_is_read(tmp_path):
     assert list(tmp_path.glob("*.cut-*")) == []
 
 
+def test_a_line_that_was_changed_by_hand_is_read(tmp_path):
+    path = tmp_path / "s.json"
+    journal = Journal.open(path, "default")
+    journal.append([task(1), task(2), task(3)])
+    journal.close()
+    text = path.read_bytes()
+    line = b'{"kind":"task","id":"t2","created":1002,"record":{"name":"n"}}'
+    by_hand = b'{ "id":"t2", "kind":"task", "created":1002,"record":{"name":"m"}}'
+    assert line in text
+    path.write_bytes(text.replace(line, by_hand))
+    assert [entry.record["name"] for entry in entries_of(path)] == ["n", "m", "n"]
+    assert list(tmp_path.glob("*.cut-*")) == []
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -377,27 +393,42 @@ def test_it_is_tidied_up_by_itself_when_more_than_half_is_outdated(tmp_path, mon
     assert len(entries_of(path)) == 2000
 
 
+_FORKING = """
+import os, sys
+from pathlib import Path
+from pyagent_orch.exceptions import StateFileError
+from pyagent_orch.state.journal import Journal
+from pyagent_orch.state.lines import Entry
+
+journal = Journal.open(Path(sys.argv[1]), "default")
+go = os.pipe()
+child = os.fork()
+if child == 0:
+    try:
+        journal.append([Entry("task", "child", 1)])
+    except StateFileError:
+        os.write(1, b"refused\\n")
+    os.read(go[0], 1)
+    os._exit(0)
+journal.append([Entry("task", "parent", 1)])
+journal.close()
+# The child lives on, and the file is free.
+Journal.open(Path(sys.argv[1]), "default").close()
+os.write(go[1], b"x")
+os.waitpid(child, 0)
+"""
+
+
 def test_a_child_that_forks_off_neither_writes_nor_holds_the_file(tmp_path):
     path = tmp_path / "s.json"
-    journal = Journal.open(path, "default")
-    ready, go = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            journal.append([task(1)])
-        except StateFileError:
-            os.write(ready[1], b"refused")
-        os.read(go[0], 1)
-        os._exit(0)
-    assert os.read(ready[0], 7) == b"refused"
-    journal.append([task(2)])
-    journal.close()
-    # The child lives on, and the file is free.
-    assert entries_of(path) == [task(2)]
-    os.write(go[1], b"x")
-    os.waitpid(child, 0)
-    for descriptor in (*ready, *go):
-        os.close(descriptor)
+    # A process of its own, and one that may fork with a thread.
+    command = [sys.executable, "-W", "ignore", "-c", _FORKING, str(path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
+    assert [entry.id for entry in entries_of(path)] == ["parent"]
 
 
 def test_always_brings_every_entry_to_the_disk_before_it_returns(tmp_path, monkeypatch):

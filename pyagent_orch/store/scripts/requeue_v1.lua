@@ -16,6 +16,8 @@ call('PERSIST', key)
 if r[4] then call('PERSIST', P .. 'key:' .. r[4]) end
 call('HDEL', key, 'error', 'finished', 'started', 'failures', 'losses', 'deferrals', 'usage')
 call('HSET', key, 'status', 'pending')
+-- Tells its old end from the new one, to whoever has read the record just before.
+call('HINCRBY', key, 'requeues', 1)
 call('DEL', result_key(id))
 move(id, r[1], 'pending')
 event('task.requeued', id, 'name', r[3])

@@ -86,6 +86,7 @@ for _, id in ipairs(order) do
   call('HDEL', task, 'error', 'finished', 'started', 'failures', 'losses', 'deferrals', 'usage',
     'skip', 'ready', 'ok', 'bad', 'out', 'blocked')
   call('HSET', task, 'status', 'pending')
+  call('HINCRBY', task, 'requeues', 1)
   call('DEL', result_key(id))
   move(id, r[1], 'pending')
   event('task.requeued', id, 'name', r[2])
