@@ -67,5 +67,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     defect of ours. What fails twice is.
     """
     for item in items:
-        if {"integration", "faults"} & set(Path(item.path).parts):
+        if {"integration", "faults", "browser"} & set(Path(item.path).parts):
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=1))

@@ -1,0 +1,44 @@
+"""Fixtures of the tests in a real browser: one chromium for a module, a new page for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from support.chromium import chromium
+
+TIMEOUT_MS = 15_000
+VIEWPORT = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Not for the whole session: while it lives, `asyncio.run` is refused in this thread."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page with cookies and storage of its own.
+
+    A test fails, too, when a script of the page raised; `page_errors` of the test's module
+    may be a set of texts that are none of ours to mend.
+    """
+    context = browser.new_context(viewport=VIEWPORT, color_scheme="light", locale="en-GB")
+    context.set_default_timeout(TIMEOUT_MS)
+    raised: list[str] = []
+    page = context.new_page()
+    page.on("pageerror", lambda error: raised.append(str(error)))
+    try:
+        yield page
+        known = getattr(request.module, "page_errors", set())
+        unexpected = [text for text in raised if not any(part in text for part in known)]
+        assert not unexpected, f"scripts of the page raised: {unexpected}"
+    finally:
+        # What was to be seen at the end, for whoever looks into a failure.
+        page.screenshot(path=tmp_path / "last.png")
+        context.close()
