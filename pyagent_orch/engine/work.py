@@ -29,6 +29,7 @@ from pyagent_orch.states import TaskStatus
 from pyagent_orch.store.newtasks import NewTask
 from pyagent_orch.store.runs import Claim, Expansion
 from pyagent_orch.workflows import Done, Expand, FlowCall, Turn, run_flow
+from pyagent_orch.workflows import loops as _loops  # noqa: F401 - its steps, likewise
 from pyagent_orch.workflows.flows import Outcome
 
 MAX_ROUNDS = 10_000

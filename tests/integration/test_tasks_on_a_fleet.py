@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from celery import Celery
 
-from pyagent_orch import TaskFailedError, TaskStatus
+from pyagent_orch import ExecutionPattern, Task, TaskFailedError, TaskStatus, Workflow, agent
 from support.fleet import Fleet
 
 
@@ -38,3 +38,13 @@ def test_a_plain_celery_client_gets_outputs_and_errors(fleet: Fleet) -> None:
         with pytest.raises(ValueError, match="no"):
             broken.get(timeout=5)
         broken.forget()
+
+
+@pytest.mark.parametrize("pattern", [ExecutionPattern.SUPERVISOR, ExecutionPattern.COLLABORATIVE])
+def test_a_pattern_that_is_a_loop_runs_on_a_worker_that_never_planned_one(
+    fleet: Fleet, pattern: ExecutionPattern
+) -> None:
+    fleet.start("threads", 2)
+    writers = [Task(agent(f"You write, {n}", name=n), "Write", name=n) for n in ("one", "two")]
+    workflow = Workflow(name="led", tasks=writers, pattern=pattern)
+    assert fleet.orchestrator.submit_workflow(workflow).result(timeout=30)
