@@ -45,6 +45,7 @@ format: $(DEV) ## format the code and mend what can be mended
 	@$(BIN)/ruff format --quiet .
 
 faults: $(DEV) ## kill, freeze and cut everything, many times; make faults FAULTS=20 SOAK_SECONDS=60
+	@$(if $(ARGS),,rm -rf tests/faults/report)
 	@$(BIN)/python -m pytest -m faults $(ARGS)
 
 coverage: $(DEV) ## run the tests under coverage, worker processes included

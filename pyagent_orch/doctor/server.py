@@ -84,8 +84,8 @@ def permissions(case: Case) -> Verdict:
         commands = ", ".join(sorted(refused))
         return error(
             f"user {user!r} may not run {commands} here",
-            f"ACL SETUSER {user} on the server: commands +@all -@admin -@dangerous +info, keys and "
-            "channels of the namespace; docs/doctor.md has the whole rule",
+            f"ACL SETUSER {user} on the server, with the commands, keys and channels of the rule "
+            "in docs/reliability.md (the doctor runs as the worker)",
         )
     return fine(f"user {user!r} may do all that is needed")
 

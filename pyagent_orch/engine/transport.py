@@ -28,7 +28,6 @@ KEPT_REJECTED = 1_000
 """How many rejected messages are kept for a look."""
 KEPT_BYTES = 16_384
 """How much of each."""
-_KEEP = "redis.call('LPUSH', KEYS[1], ARGV[1]) return redis.call('LTRIM', KEYS[1], 0, ARGV[2])"
 _ENVELOPE = ("headers", "properties", "body", "content-type")
 _OPTIONS = {"callbacks": list, "errbacks": list, "chain": list, "chord": dict}
 """What of a canvas a message carries."""
@@ -232,8 +231,14 @@ class Channel(kombu_redis.Channel):
                 key,
             )
         with self.conn_or_acquire() as client:
-            # In one script, since kombu's client puts its prefix before some keys only.
-            client.execute_command("EVAL", _KEEP, 1, key, text[:KEPT_BYTES], KEPT_REJECTED - 1)
+            try:
+                # Lower case, since kombu's client puts its prefix before the keys of commands
+                # that it knows, in capitals: this key has its own.
+                client.execute_command("lpush", key, text[:KEPT_BYTES])
+                client.execute_command("ltrim", key, 0, KEPT_REJECTED - 1)
+            except self.connection.channel_errors as error:
+                # Redis is full, or read-only: no reason for a worker to end.
+                logger.error("A rejected message of queue %r cannot be kept: %s", queue, error)  # noqa: TRY400 - nothing to trace
 
 
 class Transport(kombu_redis.Transport):

@@ -118,7 +118,7 @@ class Store:
         """
         from pyagent_orch.store.inspect import look_at_server
 
-        return look_at_server(self.client, self.address.label, self.keys)
+        return look_at_server(self.client, self.address.label, self.keys, self._settings.queue)
 
     def inspect_namespace(self) -> NamespaceFacts:
         """What is in the namespace, for the doctor; see `store.inspect`.

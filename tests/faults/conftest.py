@@ -42,14 +42,6 @@ def rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
         yield make
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """No second try where faults are counted: what is lost once is lost."""
-    for item in items:
-        if item.get_closest_marker("long"):
-            item.own_markers = [mark for mark in item.own_markers if mark.name != "flaky"]
-
-
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +14,14 @@ import pytest
 import redis
 
 from pyagent_orch.doctor import Severity
+from support.acl import add_user
 from support.checkup import (
     by_id,
     complaint,
     examine,
 )
 from support.command import Command
-from support.fleet import ROOT, Fleet, until
+from support.fleet import Fleet, until
 from support.raw_server import PASSWORD, RawServer
 
 
@@ -169,11 +169,7 @@ def test_a_user_without_the_permissions_is_found_and_the_rule_of_the_page_suffic
     server.run("ACL", "SETUSER", "astray", "on", ">pw", "~other:*", "&*", "+@all")
     found = examine(f"redis://astray:pw@127.0.0.1:{server.port}/0")
     complaint(found, "redis.permissions", "error", "'astray'", "XREAD")
-    page = (ROOT / "docs" / "doctor.md").read_text()
-    [rule] = re.findall(r"^ACL SETUSER agents (.*)$", page, re.MULTILINE)
-    words = rule.replace("<password>", "pw").replace("<namespace>", "guarded").split()
-    server.run("ACL", "SETUSER", "agents", *words)
-    fleet = Fleet(f"redis://agents:pw@127.0.0.1:{server.port}/0", "guarded", tmp_path)
+    fleet = Fleet(add_user(server, "shop-worker"), "shop", tmp_path)
     try:
         worker = fleet.start("threads", 2)
         assert fleet.orchestrator.submit("upper", "x").result(20) == "X"

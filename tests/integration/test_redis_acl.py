@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,28 +9,17 @@ import pytest
 import redis
 
 from pyagent_orch import Orchestrator, Task, Workflow
+from pyagent_orch.doctor import Severity
+from support.acl import add_user
 from support.fleet import Fleet, until
 from support.fleet_agents import async_sleep, echo, fail
 from support.raw_server import RawServer
-
-DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
-
-
-def rules(user: str) -> list[str]:
-    """The words behind `ACL SETUSER <user>` in the document."""
-    found = re.search(rf"^ACL SETUSER {user} ((?:.*\\\n)*.*)$", DOCUMENT.read_text(), re.MULTILINE)
-    assert found is not None, user
-    return found[1].replace("\\\n", " ").replace("<password>", f"{user}-password").split()
 
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Iterator[RawServer]:
     with RawServer(tmp_path) as server:
         yield server
-
-
-def url_of(raw: RawServer, user: str) -> str:
-    return f"redis://{user}:{user}-password@127.0.0.1:{raw.port}/0"
 
 
 @pytest.mark.parametrize(
@@ -41,10 +29,8 @@ def url_of(raw: RawServer, user: str) -> str:
 def test_the_users_of_the_document_can_do_their_work(
     raw: RawServer, tmp_path: Path, namespace: str, worker: str, client: str
 ) -> None:
-    for user in (worker, client):
-        raw.run("ACL", "SETUSER", user, *rules(user))
-    fleet = Fleet(url_of(raw, worker), namespace, tmp_path)
-    orch = Orchestrator(redis_url=url_of(raw, client), namespace=namespace)
+    fleet = Fleet(add_user(raw, worker), namespace, tmp_path)
+    orch = Orchestrator(redis_url=add_user(raw, client), namespace=namespace)
     try:
         fleet.start("threads", 2)
         told: list[object] = []
@@ -62,13 +48,33 @@ def test_the_users_of_the_document_can_do_their_work(
         parts = [Task(echo, 1, name="a"), Task(echo, "{a.output}", name="b")]
         workflow = Workflow(name="w", tasks=parts, dependencies={"b": ["a"]})
         assert orch.submit_workflow(workflow).result(timeout=20) == 1
-        assert len(orch.tasks()) == 5
+        # What somebody else pushed into a queue is put aside where the doctor looks, and the
+        # worker lives on.
+        queue = "agents" if namespace == "default" else f"{namespace}:agents"
+        raw.run("LPUSH", queue, "no message")
+        assert orch.submit(echo, "behind it").result(timeout=20) == "behind it"
+        assert raw.run("LRANGE", f"pyagent:1:{namespace}:rejected", 0, -1) == ["no message"]
+        found = {one.id: one for one in fleet.orchestrator.doctor()}
+        assert "1 message" in found["messages.rejected"].what
+        assert found["redis.permissions"].severity is Severity.OK, found["redis.permissions"]
+        # The channels of texts, which workers write and clients follow.
+        text = f"pyagent:1:{namespace}:text:{task.id}"
+        with (
+            redis.Redis.from_url(orch._store.address.client_url) as reader,
+            reader.pubsub() as texts,
+        ):
+            texts.subscribe(text)
+            assert texts.get_message(timeout=5)["type"] == "subscribe"
+            with redis.Redis.from_url(fleet.url) as writer:
+                assert writer.publish(text, "piece") == 1
+            assert texts.get_message(timeout=5)["data"] == b"piece"
+        assert len(orch.tasks()) == 6
         assert len(orch.workers()) == 1
         # And again after Redis has come back, when all has to be declared anew.
         raw.kill()
         raw.start()
         for user in (worker, client):
-            raw.run("ACL", "SETUSER", user, *rules(user))
+            add_user(raw, user)
         until(lambda: again(orch), 20, pause=0.1)
         fleet.workers[0].stop()
         denied = [entry for entry in raw.run("ACL", "LOG") if "auth" not in str(entry)]
@@ -99,17 +105,15 @@ def again(orch: Orchestrator) -> bool:
     ids=" ".join,
 )
 def test_they_can_do_nothing_else(raw: RawServer, user: str, command: list[str]) -> None:
-    raw.run("ACL", "SETUSER", user, *rules(user))
     with (
-        redis.Redis.from_url(url_of(raw, user)) as connection,
+        redis.Redis.from_url(add_user(raw, user)) as connection,
         pytest.raises(redis.exceptions.NoPermissionError),
     ):
         connection.execute_command(*command)
 
 
 def test_a_client_cannot_take_messages(raw: RawServer) -> None:
-    raw.run("ACL", "SETUSER", "shop-client", *rules("shop-client"))
-    with redis.Redis.from_url(url_of(raw, "shop-client")) as connection:
+    with redis.Redis.from_url(add_user(raw, "shop-client")) as connection:
         for command in (["BRPOP", "shop:agents", 1], ["RPOP", "shop:agents"]):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 connection.execute_command(*command)

@@ -10,7 +10,8 @@ from support.load import Account
 
 COLUMNS = {
     "kind": "fault", "faults": "faults", "tasks": "tasks", "lost": "lost", "changed": "changed",
-    "run_twice": "run twice", "longest_healing": "longest healing",
+    "run_twice": "run twice", "told_twice": "callbacks twice",
+    "longest_healing": "longest healing",
 }  # fmt: skip
 
 
@@ -23,9 +24,11 @@ class Row:
     tasks: int
     lost: int
     changed: int
-    """Recorded outputs that changed, and callbacks and ends that were told twice."""
+    """Recorded outputs that changed."""
     run_twice: int
     """Tasks of which two runs came to an answer."""
+    told_twice: int
+    """Callbacks that one process called twice, and ends that the stream tells twice."""
     longest_healing: float | None
     """Seconds until what the fault had stopped went on; None where nothing had to heal."""
 
@@ -47,14 +50,14 @@ class Report:
         times = account.healing if healing is None else healing
         new = Row(
             kind, faults, account.tasks, len(account.lost),
-            len(account.changed) + len(account.told_twice), len(account.ended_twice),
+            len(account.changed), len(account.ended_twice), len(account.told_twice),
             max(times, default=None),
         )  # fmt: skip
         old = next((row for row in self.rows if row.kind == kind), None)
         if old is None:
             self.rows.append(new)
             return
-        for name in ("faults", "tasks", "lost", "changed", "run_twice"):
+        for name in ("faults", "tasks", "lost", "changed", "run_twice", "told_twice"):
             setattr(old, name, getattr(old, name) + getattr(new, name))
         found = [t for t in (old.longest_healing, new.longest_healing) if t is not None]
         old.longest_healing = max(found, default=None)
@@ -71,7 +74,14 @@ class Report:
         )
 
     def write(self, directory: Path) -> None:
+        """Keep the table. Rows of an earlier session stay, unless this one has their kind, too:
+        so the suite may be run in parts.
+        """
         directory.mkdir(exist_ok=True)
-        (directory / "report.txt").write_text(self.table() + "\n")
-        rows = [asdict(row) for row in self.rows]
-        (directory / "report.json").write_text(json.dumps(rows, indent=2) + "\n")
+        kept = directory / "report.json"
+        rows = {row["kind"]: row for row in json.loads(kept.read_text())} if kept.exists() else {}
+        rows.update({row.kind: asdict(row) for row in self.rows})
+        kept.write_text(json.dumps(list(rows.values()), indent=2) + "\n")
+        whole = Report()
+        whole.rows = [Row(**row) for row in rows.values()]
+        (directory / "report.txt").write_text(whole.table() + "\n")

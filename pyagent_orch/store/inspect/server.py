@@ -53,13 +53,14 @@ class ServerFacts:
     """Why it does not write, in its own words; empty when it does."""
 
 
-def look_at_server(client: redis.Redis, label: str, keys: Keys) -> ServerFacts:
+def look_at_server(client: redis.Redis, label: str, keys: Keys, queue: str) -> ServerFacts:
     """Collect the facts.
 
     Args:
         client: a client of the server.
         label: where it is, for people.
         keys: of the namespace whose keys are written to.
+        queue: the name of one that is looked into.
 
     Raises:
         OrchestratorConnectionError: it is out of reach, or refuses the login.
@@ -85,7 +86,7 @@ def look_at_server(client: redis.Redis, label: str, keys: Keys) -> ServerFacts:
         refused.pop("CONFIG GET", None)
         user = ask("ACL WHOAMI", client.acl_whoami, "")
         refused.pop("ACL WHOAMI", None)
-        problem = _probe(client, keys, refused)
+        problem = _probe(client, keys, queue, refused)
         stranger = _stranger(client)
     return ServerFacts(
         label=label,
@@ -115,21 +116,21 @@ def _clock(client: redis.Redis) -> tuple[float, float]:
     return best
 
 
-def _probe(client: redis.Redis, keys: Keys, refused: dict[str, str]) -> str:
+def _probe(client: redis.Redis, keys: Keys, queue: str, refused: dict[str, str]) -> str:
     """Try what clients and workers do, harmlessly; returns why it does not write."""
     probe = f"doctor:{uuid4().hex[:8]}"
     ours, celerys = keys.prefix + probe, keys.result(probe)
     pipe = client.pipeline(transaction=True)
     pipe.exists(ours)
     commands: dict[str, Callable[[], object]] = {
-        "EVAL": lambda: client.eval(_WRITE, 1, ours),
-        "EVAL (keys of results)": lambda: client.eval(_WRITE, 1, celerys),
-        "SCRIPT LOAD": lambda: client.script_load("return 1"),
+        "SCRIPT LOAD": lambda: client.script_load(_WRITE),
+        "EVALSHA": lambda: client.register_script(_WRITE)(keys=[ours]),
+        "EVALSHA (keys of results)": lambda: client.register_script(_WRITE)(keys=[celerys]),
         "XREAD": lambda: client.xread({keys.events: "0-0"}, count=1),
         "XINFO": lambda: client.xinfo_groups(keys.events),
         "ZRANGE": lambda: client.zrange(keys.workers, 0, 0),
         "HGETALL": lambda: client.hgetall(keys.task(probe)),
-        "LLEN": lambda: client.llen(keys.celery_prefix + probe),
+        "LLEN": lambda: client.llen(keys.celery_prefix + queue),
         "PUBLISH": lambda: client.publish(celerys, ""),
         "CLIENT UNBLOCK": lambda: client.client_unblock(0),
         "MULTI": pipe.execute,
