@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -56,7 +57,7 @@ _COLUMNS = (
     "-Q", "--queues", metavar="A,B", help="Which queues to serve; otherwise the installation's."
 )
 @click.option(
-    "-n", "--name", metavar="NAME", help="NAME@%h, unique in the fleet; worker-PID@%h otherwise."
+    "-n", "--name", metavar="NAME", help="NAME@%h, unique in the fleet; otherwise worker-PID@%h."
 )
 @click.option(
     "-A",
@@ -95,7 +96,7 @@ def worker(
     _check_modules(settings.agents)
     if concurrency is None and pool == "threads":
         concurrency = settings.concurrency
-    name = name or f"worker-{os.getpid()}"
+    name = name or own_name()
     options = ["--pool", pool, "--loglevel", log_level.upper()]
     options += ["--hostname", name if "@" in name else f"{name}@%h"]
     options += ["--concurrency", str(concurrency)] if concurrency else []
@@ -110,6 +111,14 @@ def worker(
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, program)  # noqa: S606 - no shell is wanted, and none is there
+
+
+def own_name() -> str:
+    """A name that no other worker of the fleet has, also where all containers share a host name
+    (and are process 1, each of its own).
+    """
+    pid = os.getpid()
+    return f"worker-{token_hex(4) if pid == 1 else pid}"
 
 
 @command("workers", SECTION)

@@ -18,6 +18,7 @@ from pyagent_orch.cli.doctor import doctor
 from pyagent_orch.cli.events import events
 from pyagent_orch.cli.exits import ReaderGoneError
 from pyagent_orch.cli.fleet import worker, workers
+from pyagent_orch.cli.health import health
 from pyagent_orch.cli.letters import dead, retry
 from pyagent_orch.cli.schedules import beat, schedules
 from pyagent_orch.cli.submit import submit
@@ -42,6 +43,7 @@ COMMANDS: tuple[Command | Group, ...] = (
     workers,
     events,
     doctor,
+    health,
 )
 """In the order of the help; a section stands where its first command does."""
 

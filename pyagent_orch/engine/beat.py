@@ -7,9 +7,11 @@ Celery's in-memory scheduler sends them, by each beat.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from celery.beat import Scheduler
+from celery.utils.nodenames import gethostname, nodename
 
 from pyagent_orch.engine.runtime import runtime_of
 from pyagent_orch.engine.ticker import LONGEST_PAUSE, Ticker
@@ -24,6 +26,7 @@ class JobScheduler(Scheduler):  # type: ignore[misc] # Celery has no types
 
     def setup_schedule(self) -> None:
         """Take over what Celery's configuration schedules, if anything."""
+        runtime_of(self.app).warn_if_exposed()
         self.merge_inplace(self.app.conf.beat_schedule)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -31,7 +34,7 @@ class JobScheduler(Scheduler):  # type: ignore[misc] # Celery has no types
         if self._store is None:
             # Here, since beat may fork between its making and its first tick.
             self._store = runtime_of(self.app).new_store()
-            self._ticker = Ticker(self._store)
+            self._ticker = Ticker(self._store, nodename(f"beat-{os.getpid()}", gethostname()))
         configured = super().tick(*args, **kwargs) if self.schedule else LONGEST_PAUSE
         return min(float(configured), self._ticker.tick(), LONGEST_PAUSE)
 

@@ -195,6 +195,7 @@ class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no
         super().__init__(worker, **options)
         runtime = runtime_of(worker.app)
         runtime.prepare()
+        runtime.warn_if_exposed()
         runtime.worker_name = worker.hostname
         runtime.lease_id = f"{worker.hostname}:{uuid4().hex[:12]}"
         runtime.interruptible = _pool_name(worker) == "prefork"

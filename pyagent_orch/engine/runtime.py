@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +16,8 @@ from pyagent_orch.store import Address, MessageTemplate, Store
 
 if TYPE_CHECKING:
     from pyagent_orch.engine.keeper import Keeper
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -49,6 +52,17 @@ class Runtime:
         """Make what the children of a fork need, so that each does not make it again."""
         if self._message is None:
             self._message = build_message_template(self.app)
+
+    def warn_if_exposed(self) -> None:
+        """Say loudly, once for each worker and beat, when Redis may be open to strangers."""
+        if self.address.is_exposed:
+            logger.warning(
+                "Redis at %s is reached over a network, and PYAGENT_ORCH_REDIS_URL has no "
+                "password: whoever else reaches it can run agents, read all outputs and delete "
+                "everything. Set requirepass or ACL users there, put the password into the URL "
+                "(redis://:PASSWORD@host:6379/0), and see docs/production.md#who-may-reach-redis",
+                self.address.label,
+            )
 
     @property
     def store(self) -> Store:

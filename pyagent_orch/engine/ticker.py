@@ -33,10 +33,11 @@ class Ticker:
 
     Args:
         store: of its own.
+        beat: the node name of the beat that it ticks in, for health checks; empty in a worker.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, beat: str = "") -> None:
+        self._store, self._beat = store, beat
         self._away = False
 
     def tick(self) -> float:
@@ -59,7 +60,7 @@ class Ticker:
     def _tick(self) -> float:
         schedules = self._store.schedules
         for _ in range(_ROUNDS):
-            look = schedules.due()
+            look = schedules.due(self._beat)
             for job_id, problem in look.broken:
                 schedules.disable(job_id, problem)
                 logger.error("Job %s cannot be read and is paused: %s", job_id, problem)

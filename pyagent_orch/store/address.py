@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import redis
@@ -47,6 +48,20 @@ class Address:
     def is_socket(self) -> bool:
         """Whether it is a socket file, not a host and port."""
         return self._client_url.startswith("unix")
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether it is on another machine, by its name, and wants nothing to know us by: neither
+        a password nor a certificate of ours.
+        """
+        if self.is_socket or (self.tls is not None and "ssl_certfile" in self.tls):
+            return False
+        if self.master is not None:
+            hosts, password = [host for host, _ in self.sentinels], self.login.get("password")
+        else:
+            place, query = _place(self._client_url), _query(self._client_url)
+            hosts, password = [place.host or "localhost"], place.password or query.get("password")
+        return not password and not all(map(_is_loopback, hosts))
 
     @property
     def client_url(self) -> str:
@@ -101,6 +116,14 @@ class _Place:
     database: str
     username: str | None
     password: str | None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this one, as far as its name tells; nothing is looked up."""
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _place(url: str) -> _Place:

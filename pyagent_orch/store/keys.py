@@ -47,6 +47,11 @@ class Keys:
         return self.prefix + "workers"
 
     @property
+    def beats(self) -> str:
+        """Sorted set: a beat's node name, `beat-PID@HOST`, to the time its lease ends, ms."""
+        return self.prefix + "beats"
+
+    @property
     def jobs(self) -> str:
         """Sorted set: ids of the scheduled jobs, by when they were made, ms."""
         return self.prefix + "jobs"

@@ -191,9 +191,13 @@ class Schedules:
 
     # --- tickers ----------------------------------------------------------------------------
 
-    def due(self) -> Look:
-        """Look what is due; one round trip, whose cost does not grow with what is not due."""
-        reply = self._acts.run("due_v1", [PAGE])
+    def due(self, beat: str = "") -> Look:
+        """Look what is due; one round trip, whose cost does not grow with what is not due.
+
+        Args:
+            beat: the node name of the beat that asks, which is thereby recorded as alive.
+        """
+        reply = self._acts.run("due_v1", [PAGE, beat])
         jobs: list[DueJob] = []
         broken: list[tuple[str, str]] = []
         for i in range(2, len(reply), 4):

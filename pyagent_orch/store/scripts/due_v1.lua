@@ -1,6 +1,7 @@
 -- due: the jobs that are due by Redis' clock, and how long until the next one is.
 --
--- ARGV: how many at the most.
+-- ARGV: how many at the most, the name of the beat that asks or ''. A beat that has asked
+--       counts as alive for a lease.
 -- Returns {now, ms until the next due time or '', then for each: id, due time, or '' for a
 --       job whose queued tick may run now, that tick or '', its fields as names and
 --       values, `waiting` (how many ticks are queued) among them}.
@@ -12,6 +13,12 @@ local function fields_of(id)
     fields[#fields + 1] = tostring(call('LLEN', P .. 'job:' .. id .. ':waiting'))
   end
   return fields
+end
+
+if ARGV[2] ~= '' then
+  call('ZADD', P .. 'beats', now + LEASE_MS, ARGV[2])
+  call('ZREMRANGEBYSCORE', P .. 'beats', '-inf', now - LEASE_MS)
+  call('PEXPIRE', P .. 'beats', 2 * LEASE_MS)
 end
 
 local reply = {tostring(now), ''}
