@@ -60,7 +60,9 @@ if TYPE_CHECKING:
     from pyagent_orch.models.retry import RetryPolicy
     from pyagent_orch.models.tasks import Task
     from pyagent_orch.models.usage import Usage
-    from pyagent_orch.orchestrator import AgentPatterns, Orchestrator, default_orchestrator
+    from pyagent_orch.orchestrator import Orchestrator
+    from pyagent_orch.orchestrator.agent_patterns import AgentPatterns
+    from pyagent_orch.orchestrator.shared import default_orchestrator
     from pyagent_orch.patterns import (
         Ballot,
         ChainOfThought,
@@ -124,7 +126,9 @@ _HOMES = {
     "models.retry": ("RetryPolicy",),
     "models.tasks": ("Task",),
     "models.usage": ("Usage",),
-    "orchestrator": ("AgentPatterns", "Orchestrator", "default_orchestrator"),
+    "orchestrator": ("Orchestrator",),
+    "orchestrator.agent_patterns": ("AgentPatterns",),
+    "orchestrator.shared": ("default_orchestrator",),
     "patterns": (
         "Ballot",
         "ChainOfThought",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
 from pyagent_orch.config import Settings
-from pyagent_orch.engine.run import register_run_task
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.engine.signals import connect_signals
+from pyagent_orch.engine.task import register_run_task
 from pyagent_orch.exceptions import ConfigurationError
 from pyagent_orch.store import Address, parse_address, sentinel_options
 from pyagent_orch.store.keys import Keys
@@ -46,13 +47,18 @@ def create_app(settings: Settings | None = None, *, address: Address | None = No
             )
         address = parse_address(settings.redis_url)
     TRANSPORT_ALIASES[SOCKET_TRANSPORT] = TRANSPORT
-    app = Celery("pyagent_orch", set_as_current=False)
+    app = Celery("pyagent_orch", set_as_current=False, fixups=_fixups())
     app.conf.update(_configuration(settings, address))
     register_run_task(app)
     app.pyagent_orch = Runtime(app, settings, address)
     app.steps["worker"].add(KEEPER_STEP)
     connect_signals(app)
     return app
+
+
+def _fixups() -> list[str] | None:
+    """Celery's own, which do nothing outside of Django but load the whole worker."""
+    return None if "DJANGO_SETTINGS_MODULE" in os.environ else []
 
 
 def _sentinel_options(address: Address, settings: Settings) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from celery.worker import state as worker_state
 
 from pyagent_orch.agents import cancel_run, registered_agents
 from pyagent_orch.agents.registry import TOOLS
+from pyagent_orch.engine import run as _run  # noqa: F401 - loaded before a pool forks
 from pyagent_orch.engine.attempts import end_attempt
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.exceptions import TaskTimeoutError

@@ -1,4 +1,4 @@
-"""The one Celery task: claim, run the agent, finish.
+"""What the one Celery task does: claim, run the agent, finish.
 
 What Celery does around it (queues, pools, time limits, events for Flower) stays
 Celery's. What is recorded is decided by the acts, not by what this returns.
@@ -10,13 +10,11 @@ import json
 import logging
 from typing import Any
 
-from celery import Celery
 from celery.exceptions import Ignore, Retry
 
 from pyagent_orch.agents import AgentOutcome
 from pyagent_orch.engine.attempts import end_attempt
 from pyagent_orch.engine.faults import fault_point
-from pyagent_orch.engine.message import RUN_TASK
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.engine.work import Work
 from pyagent_orch.exceptions import (
@@ -40,21 +38,7 @@ _ENDS: dict[str, type[TaskOutcomeError]] = {
 }
 
 
-def register_run_task(app: Celery) -> None:
-    """Register `RUN_TASK` in an app."""
-    app.task(
-        _run,
-        name=RUN_TASK,
-        bind=True,
-        # finish writes the result, in the same act as the record.
-        ignore_result=True,
-        Request="pyagent_orch.engine.request:RunRequest",
-        # Retries are acts of ours; Celery's own count must not end them.
-        max_retries=None,
-    )
-
-
-def _run(self: Any, *received: Any) -> Any:
+def run(self: Any, *received: Any) -> Any:
     """Run the task that the message's id names; returns its recorded output.
 
     Args:

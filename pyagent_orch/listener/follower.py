@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyagent_orch.agents.loop import background_loop
 from pyagent_orch.exceptions import (
@@ -27,9 +27,11 @@ from pyagent_orch.listener.starts import starting
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.models.tasks import Task
-from pyagent_orch.schedules.jobs import ScheduledJob
 from pyagent_orch.store import RedisError, Store
 from pyagent_orch.workflows import Workflow, WorkflowRecord
+
+if TYPE_CHECKING:
+    from pyagent_orch.schedules.jobs import ScheduledJob
 
 logger = logging.getLogger(__name__)
 

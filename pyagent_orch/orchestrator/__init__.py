@@ -1,6 +1,5 @@
 """The facade: what users call, the connection behind it, and how live objects wait."""
 
-from pyagent_orch.orchestrator.agent_patterns import AgentPatterns, default_orchestrator
 from pyagent_orch.orchestrator.facade import Orchestrator
 
-__all__ = ["AgentPatterns", "Orchestrator", "default_orchestrator"]
+__all__ = ["Orchestrator"]

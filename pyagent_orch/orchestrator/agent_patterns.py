@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
@@ -11,7 +10,7 @@ from typing_extensions import Unpack
 
 from pyagent_orch.models.checks import DEFAULT_PRIORITY
 from pyagent_orch.models.tasks import Task
-from pyagent_orch.orchestrator.facade import Orchestrator
+from pyagent_orch.orchestrator.shared import default_orchestrator
 from pyagent_orch.patterns import (
     ChainOfThought,
     ChainOfThoughtResult,
@@ -29,6 +28,7 @@ from pyagent_orch.workflows import Workflow
 if TYPE_CHECKING:
     from pyagent_orch.models.retry import RetryPolicy
     from pyagent_orch.models.values import JSONValue
+    from pyagent_orch.orchestrator.facade import Orchestrator
     from pyagent_orch.patterns import Limits
 
 R = TypeVar("R", bound=PatternResult)
@@ -58,19 +58,6 @@ class RunOptions(TypedDict, total=False):
     """The workflow's name, for people."""
     metadata: Mapping[str, JSONValue] | None
     """JSON that stays with the workflow."""
-
-
-_shared: Orchestrator | None = None
-_sharing = threading.Lock()
-
-
-def default_orchestrator() -> Orchestrator:
-    """The orchestrator that the process shares; made on first use, and anew after its close."""
-    global _shared  # noqa: PLW0603 - one for the process
-    with _sharing:
-        if _shared is None or _shared.is_closed:
-            _shared = Orchestrator()
-        return _shared
 
 
 class AgentPatterns:

@@ -22,13 +22,14 @@ from pyagent_orch.exceptions import (
     WorkflowNotFoundError,
 )
 from pyagent_orch.models.tasks import Task
-from pyagent_orch.schedules.jobs import ScheduledJob
 from pyagent_orch.workflows import Plan, Workflow, WorkflowRecord
 
 if TYPE_CHECKING:
     from pyagent_orch.listener import Listener
     from pyagent_orch.models.records import TaskRecord
     from pyagent_orch.orchestrator.connection import Connection
+    from pyagent_orch.schedules.jobs import ScheduledJob
+    from pyagent_orch.schedules.record import JobRecord
     from pyagent_orch.store import Store
 
 Live = Task | Workflow
@@ -60,13 +61,19 @@ class Home:
         """A live workflow for a record; its tasks are read when they are asked for."""
         return Workflow.of_record(record, self)
 
+    def job(self, record: JobRecord) -> ScheduledJob:
+        """A live scheduled job for a record; its task or workflow is not known."""
+        from pyagent_orch.schedules.jobs import ScheduledJob
+
+        return ScheduledJob.of_record(record, self)
+
     def job_of(self, job_id: str) -> ScheduledJob | None:
         """A live scheduled job; None when it is not there any more, or Redis is not."""
         try:
             record = self._store.schedules.find(job_id)
         except OrchestratorConnectionError:
             return None
-        return None if record is None else ScheduledJob.of_record(record, self)
+        return None if record is None else self.job(record)
 
     # --- JobHome --------------------------------------------------------------------------
 

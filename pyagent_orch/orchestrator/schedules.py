@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyagent_orch.exceptions import JobNotFoundError, ScheduleError
-from pyagent_orch.models.tasks import Task
-from pyagent_orch.schedules.jobs import ScheduledJob
-from pyagent_orch.schedules.record import JobRecord
 
 if TYPE_CHECKING:
+    from pyagent_orch.models.tasks import Task
     from pyagent_orch.orchestrator.connection import Connection
     from pyagent_orch.orchestrator.home import Home
+    from pyagent_orch.schedules.jobs import ScheduledJob
+    from pyagent_orch.schedules.record import JobRecord
     from pyagent_orch.schedules.timing import Timing
     from pyagent_orch.store.schedules import JobEvent
     from pyagent_orch.workflows import Workflow
 
 logger = logging.getLogger(__name__)
 
-_OF_TASKS = ("priority", "metadata", "timeout", "retry", "queue")
-_KINDS = ("run_at", "interval_seconds", "cron")
-_KEPT = (
-    "timezone", "missed", "max_runs", "end_at", "overlap", "jitter", "catch_up_limit", "name",
-)  # fmt: skip
+MOST_RUNS = 100
+"""How many runs of a job are listed at the most; the act that fires keeps no more."""
 
 
 class ScheduledJobs:
@@ -67,8 +63,12 @@ class ScheduledJobs:
             InvalidWorkflowError: its workflow cannot be run as it is.
             OrchestratorConnectionError: Redis is out of reach or refuses.
         """
+        from pyagent_orch.engine.jobs import make_work
+        from pyagent_orch.schedules.jobs import ScheduledJob
+        from pyagent_orch.schedules.options import job_of
+
         if job is None:
-            job = _job_of(agent, input, options)
+            job = job_of(agent, input, options)
         elif agent is not None or input is not None or options:
             raise ScheduleError("job", "give either a ScheduledJob or its parts, not both")
         elif not isinstance(job, ScheduledJob):
@@ -77,14 +77,12 @@ class ScheduledJobs:
             raise ScheduleError("job", f"{job.id!r} is scheduled already; change() changes it")
         self._warn_of_wall_clock(job)
         client = self._connection.client
-        from pyagent_orch.engine.jobs import make_work
-
         schedules = client.store.schedules
         while True:
-            timing = job.timing(schedules.now())
+            record, now = schedules.find_now(job.id)
+            timing = job.timing(now)
             work = make_work(job, client.dispatcher, client.preparer)
-            record = schedules.find(job.id)
-            if self._write(job, timing, work, record):
+            if self._write(job, timing, work, record, now):
                 return self._live(job)
 
     async def aschedule(self, job: ScheduledJob | None = None, **options: Any) -> ScheduledJob:
@@ -94,7 +92,7 @@ class ScheduledJobs:
     def jobs(self) -> list[ScheduledJob]:
         """All scheduled jobs, live; the one that is due next comes first."""
         records = self._connection.store.schedules.all()
-        return [ScheduledJob.of_record(record, self._home) for record in records]
+        return [self._home.job(record) for record in records]
 
     def get_job(self, id: str) -> ScheduledJob:  # noqa: A002 - the public contract's name
         """A scheduled job, live.
@@ -102,7 +100,7 @@ class ScheduledJobs:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        return ScheduledJob.of_record(self._connection.store.schedules.get(id), self._home)
+        return self._home.job(self._get(id))
 
     def pause(self, id: str) -> ScheduledJob:  # noqa: A002
         """Let a job fire no more until `resume`; runs that are there go on.
@@ -112,7 +110,7 @@ class ScheduledJobs:
         """
         schedules = self._connection.store.schedules
         while True:
-            record = schedules.get(id)
+            record = self._get(id)
             if not record.enabled or schedules.write(
                 id, record.revision, {"enabled": "0", "problem": ""}, None, "job.paused"
             ):
@@ -127,7 +125,7 @@ class ScheduledJobs:
         """
         schedules = self._connection.store.schedules
         while True:
-            record = schedules.get(id)
+            record = self._get(id)
             if record.enabled:
                 return self.get_job(id)
             due = record.timing.following(schedules.now())
@@ -139,7 +137,7 @@ class ScheduledJobs:
 
     def unschedule(self, id: str) -> bool:  # noqa: A002
         """Remove a job; False when there is none. Runs that are there go on."""
-        return self._connection.store.schedules.remove(id)
+        return self._connection.store.schedules.remove(_checked(id))
 
     def run_now(self, id: str) -> Task | Workflow:  # noqa: A002
         """Run a job once, now, also when it is paused; its schedule stays as it is.
@@ -155,13 +153,13 @@ class ScheduledJobs:
         from pyagent_orch.engine.jobs import manual_firing
 
         schedules = self._connection.store.schedules
-        firing = manual_firing(schedules.get(id), schedules.now())
+        firing = manual_firing(self._get(id), schedules.now())
         outcome = schedules.fire([firing])[0]
         if isinstance(outcome, Exception):
             raise outcome
         if outcome != "fired":
             raise JobNotFoundError(id)
-        return self._run(firing.run_id)
+        return self._runs([firing.run_id])[0]
 
     def job_runs(self, id: str, *, limit: int = 20) -> list[Task | Workflow]:  # noqa: A002
         """The latest runs of a job, live, the last one first; those whose records are there.
@@ -169,9 +167,16 @@ class ScheduledJobs:
         Args:
             id: the job's.
             limit: how many at the most, 1 to 100.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            ScheduleError: the limit is out of its range.
         """
-        runs = self._connection.store.schedules.runs(id, limit)
-        return [run for run_id in runs if (run := self._find_run(run_id)) is not None]
+        from pyagent_orch.schedules.checks import checked_whole
+
+        checked_whole("limit", limit, MOST_RUNS)
+        self._get(id)
+        return self._runs(self._connection.store.schedules.runs(id, limit))
 
     def change(self, id: str, **options: Any) -> ScheduledJob:  # noqa: A002
         """Change a job; what is not given stays.
@@ -185,24 +190,30 @@ class ScheduledJobs:
             JobNotFoundError: there is none of this id.
             ScheduleError: it cannot be scheduled like this.
         """
-        client = self._connection.client
         from pyagent_orch.engine.jobs import make_work
+        from pyagent_orch.schedules.jobs import ScheduledJob
+        from pyagent_orch.schedules.options import changed
 
+        client = self._connection.client
         schedules = client.store.schedules
         while True:
-            record = schedules.get(id)
-            job = _changed(ScheduledJob.of_record(record, None), options)
+            record = self._get(id)
+            job = changed(ScheduledJob.of_record(record, None), options)
             self._warn_of_wall_clock(job)
             work = record.work
             if "task" in options or "workflow" in options:
                 work = make_work(job, client.dispatcher, client.preparer)
-            if self._write(job, job.timing(schedules.now()), work, record):
+            now = schedules.now()
+            if self._write(job, job.timing(now), work, record, now):
                 return self.get_job(id)
 
     # --- how ------------------------------------------------------------------------------
 
+    def _get(self, id: str) -> JobRecord:  # noqa: A002
+        return self._connection.store.schedules.get(_checked(id))
+
     def _write(
-        self, job: ScheduledJob, timing: Timing, work: str, record: JobRecord | None
+        self, job: ScheduledJob, timing: Timing, work: str, record: JobRecord | None, now: int
     ) -> bool:
         schedules = self._connection.store.schedules
         fields = {
@@ -222,7 +233,7 @@ class ScheduledJobs:
             elif not record.enabled:
                 fields["enabled"] = "0"
         if fields["enabled"] == "1" and due is None:
-            due = timing.following(schedules.now())
+            due = timing.following(now)
         fields["timing"] = timing.model_dump_json(exclude_defaults=True)
         event: JobEvent = "job.scheduled" if record is None else "job.changed"
         return schedules.write(job.id, record.revision if record else 0, fields, due, event)
@@ -242,52 +253,23 @@ class ScheduledJobs:
                 job.timezone,
             )
 
-    def _find_run(self, run_id: str) -> Task | Workflow | None:
+    def _runs(self, run_ids: list[str]) -> list[Task | Workflow]:
+        """The runs that are recorded, live; two round trips."""
         store = self._connection.store
-        task = store.records.get_many([run_id])[0]
-        if task is not None:
-            return self._home.task(task)
-        workflow = store.workflows.get_many([run_id])[0]
-        return None if workflow is None else self._home.workflow(workflow)
-
-    def _run(self, run_id: str) -> Task | Workflow:
-        run = self._find_run(run_id)
-        if run is None:  # pragma: no cover - it was recorded a moment ago
-            raise JobNotFoundError(run_id)
-        return run
-
-
-def _job_of(agent: object, given: object, options: Mapping[str, Any]) -> ScheduledJob:
-    of_task = {name: options[name] for name in _OF_TASKS if name in options}
-    of_job = {name: value for name, value in options.items() if name not in _OF_TASKS}
-    if agent is not None:
-        if "task" in of_job or "workflow" in of_job:
-            raise ScheduleError("agent", "does not go with a task or a workflow")
-        of_job["task"] = Task(agent, given, name=of_job.get("name"), **of_task)
-    elif of_task or given is not None:
-        raise ScheduleError(next(iter(of_task), "input"), "goes with an agent only")
-    _check_names(of_job)
-    return ScheduledJob(**of_job)
+        tasks = dict(zip(run_ids, store.records.get_many(run_ids), strict=True))
+        others = [run_id for run_id in run_ids if tasks[run_id] is None]
+        workflows = dict(zip(others, store.workflows.get_many(others), strict=True))
+        runs: list[Task | Workflow] = []
+        for run_id in run_ids:
+            task, workflow = tasks[run_id], workflows.get(run_id)
+            if task is not None:
+                runs.append(self._home.task(task))
+            elif workflow is not None:
+                runs.append(self._home.workflow(workflow))
+        return runs
 
 
-def _changed(job: ScheduledJob, options: Mapping[str, Any]) -> ScheduledJob:
-    """A job that says what the given one says, but for the options."""
-    _check_names(options)
-    if "id" in options:
-        raise ScheduleError("id", "cannot be changed")
-    said = {name: getattr(job, name) for name in _KEPT} | {"id": job.id}
-    if not any(name in options for name in _KINDS):
-        said |= {name: getattr(job, name) for name in _KINDS}
-    if "task" not in options and "workflow" not in options:
-        # Not sent anywhere: the recorded work stays.
-        said["task"] = Task("unchanged", name=job.name)
-    return ScheduledJob(**(said | dict(options)))
-
-
-def _check_names(options: Mapping[str, Any]) -> None:
-    known = {*_KEPT, *_KINDS, "id", "task", "workflow", "schedule_type"}
-    for name in options:
-        if name not in known:
-            raise ScheduleError(
-                name, f"is no option of a job; there are {', '.join(sorted(known))}"
-            )
+def _checked(job_id: object) -> str:
+    if not isinstance(job_id, str):
+        raise ScheduleError("id", f"is of type {type(job_id).__name__}; give a job's id")
+    return job_id

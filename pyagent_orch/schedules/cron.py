@@ -157,7 +157,10 @@ class Cron:
 
 
 def _checked_fields(expression: object) -> list[str]:
-    if not isinstance(expression, str) or not expression.strip():
+    if not isinstance(expression, str):
+        kind = type(expression).__name__
+        raise ScheduleError("cron", f"is of type {kind}; give a text such as '0 9 * * MON'")
+    if not expression.strip():
         raise ScheduleError("cron", "is empty; five fields are wanted, such as '0 9 * * MON'")
     text = expression.strip()
     if text.startswith("@"):

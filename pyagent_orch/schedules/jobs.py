@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Protocol, get_args
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from pyagent_orch.exceptions import ScheduleError
+from pyagent_orch.models.checks import is_text
 from pyagent_orch.models.tasks import Task
+from pyagent_orch.schedules.checks import (
+    checked_kind,
+    checked_one_of,
+    checked_seconds,
+    checked_whole,
+    checked_zone,
+    name_of_work,
+)
 from pyagent_orch.schedules.cron import Cron
 from pyagent_orch.schedules.record import JobRecord
 from pyagent_orch.schedules.timing import Kind, Missed, Overlap, Timing
 from pyagent_orch.workflows import Workflow
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-LONGEST_SECONDS = 3650 * 86_400.0
-_GIVEN_BY = {"once": "run_at", "interval": "interval_seconds", "cron": "cron"}
+LONGEST_PREVIEW = 10_000
+"""Due times that a preview may have."""
 
 
 class JobHome(Protocol):
@@ -78,30 +85,32 @@ class ScheduledJob:
         id: str | None = None,  # noqa: A002 - the public contract's name
     ) -> None:
         self.task, self.workflow = task, workflow
-        work = _checked_work(task, workflow)
+        work = name_of_work(task, workflow)
         self.id = id if id is not None else f"job-{uuid4().hex[:12]}"
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
             raise ScheduleError("id", f"{id!r} is none: up to 128 letters, digits and '_.:-'")
+        if name is not None and not is_text(name):
+            raise ScheduleError("name", f"{name!r} is no text, or is empty")
         self.name = name if name is not None else work
         given = {"once": run_at, "interval": interval_seconds, "cron": cron}
-        self.schedule_type = _kind(schedule_type, given)
+        self.schedule_type = checked_kind(schedule_type, given)
         self.takes_wall_clock = any(
             isinstance(one, datetime) and one.tzinfo is None for one in (run_at, end_at)
         )
         """Whether a time without a zone was given, which was taken as one of `timezone`."""
-        self.zone = _zone(timezone)
+        self.zone = checked_zone(timezone)
         self.run_at = self._moment("run_at", run_at)
         self.interval_seconds = interval_seconds
         self.cron = cron
         self.timezone = timezone
-        self.missed: Missed = _one_of("missed", missed, get_args(Missed))  # type: ignore[assignment] # checked
-        self.max_runs = _whole("max_runs", max_runs)
+        self.missed: Missed = checked_one_of("missed", missed, get_args(Missed))  # type: ignore[assignment] # checked
+        self.max_runs = checked_whole("max_runs", max_runs)
         self.end_at = self._moment("end_at", end_at)
-        self.overlap: Overlap = _one_of("overlap", overlap, get_args(Overlap))  # type: ignore[assignment] # checked
-        self.jitter = _seconds("jitter", jitter, smallest=0.0)
-        self.catch_up_limit = _whole("catch_up_limit", catch_up_limit) or 1
+        self.overlap: Overlap = checked_one_of("overlap", overlap, get_args(Overlap))  # type: ignore[assignment] # checked
+        self.jitter = checked_seconds("jitter", jitter, smallest=0.0)
+        self.catch_up_limit = checked_whole("catch_up_limit", catch_up_limit) or 1
         if interval_seconds is not None:
-            _seconds("interval_seconds", interval_seconds, smallest=0.001)
+            checked_seconds("interval_seconds", interval_seconds, smallest=0.001)
         if cron is not None:
             Cron(cron, self.zone)
         self._home: JobHome | None = None
@@ -234,8 +243,12 @@ class ScheduledJob:
         """The next due times in its own zone, whether it is paused or not.
 
         Args:
-            count: how many, >= 1.
+            count: how many, 1 to 10,000.
+
+        Raises:
+            ScheduleError: the count is out of its range.
         """
+        checked_whole("count", count, LONGEST_PREVIEW)
         now = time.time_ns() // 1_000_000
         timing = self._record.timing if self._record else self.timing(now)
         left = count
@@ -256,83 +269,14 @@ class ScheduledJob:
         return f"{self.cron} ({self.timezone})"
 
     def __str__(self) -> str:
-        state = "" if self._record is None else ("" if self._record.enabled else ", paused")
+        record = self._record
+        state = ""
+        if record is not None and not record.enabled:
+            state = ", ended" if record.ended_at is not None else ", paused"
         return f"{self.name} [{self.id}] {self.schedule}{state}"
 
     def __repr__(self) -> str:
         return f"<ScheduledJob {self.name!r} id={self.id} {self.schedule}>"
-
-
-def _checked_work(task: object, workflow: object) -> str:
-    if (task is None) == (workflow is None):
-        raise ScheduleError("task", "give either a task or a workflow")
-    if isinstance(task, Task):
-        if task.is_live:
-            raise ScheduleError("task", f"{task.name!r} has been submitted; give a new Task")
-        if task.key is not None:
-            raise ScheduleError("task", f"{task.name!r} has a key, so all runs would be one task")
-        return task.name
-    if isinstance(workflow, Workflow):
-        if workflow.is_live:
-            raise ScheduleError("workflow", f"{workflow.name!r} has been submitted; give a new one")
-        return workflow.name
-    kind, given = ("Task", task) if task is not None else ("Workflow", workflow)
-    raise ScheduleError(kind.lower(), f"is of type {type(given).__name__}; give a {kind}")
-
-
-def _kind(wanted: str | None, given: Mapping[str, object]) -> Kind:
-    kinds = [kind for kind, value in given.items() if value is not None]
-    if wanted is not None and wanted not in given:
-        raise ScheduleError("schedule_type", f"{wanted!r} is not one of {', '.join(given)}")
-    if not kinds:
-        fields = _GIVEN_BY[wanted] if wanted else "one of run_at, interval_seconds and cron"
-        raise ScheduleError(_GIVEN_BY[wanted] if wanted else "schedule_type", f"give {fields}")
-    if len(kinds) > 1:
-        fields = " and ".join(_GIVEN_BY[kind] for kind in kinds)
-        raise ScheduleError("schedule_type", f"{fields} are given; a job has one kind of schedule")
-    if wanted is not None and kinds[0] != wanted:
-        raise ScheduleError(
-            _GIVEN_BY[kinds[0]],
-            f"does not go with schedule_type {wanted!r}; give {_GIVEN_BY[wanted]}",
-        )
-    kind: Kind = kinds[0]  # type: ignore[assignment] # one of the keys of `given`
-    return kind
-
-
-def _zone(name: object) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)  # type: ignore[arg-type] # whatever was given
-    except (LookupError, ValueError, TypeError, OSError):
-        raise ScheduleError(
-            "timezone", f"there is no time zone {name!r}; names look like 'Europe/Berlin'"
-        ) from None
-
-
-def _one_of(field: str, value: object, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ScheduleError(field, f"{value!r} is not one of {', '.join(known)}")
-    return str(value)
-
-
-def _whole(field: str, value: object) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ScheduleError(field, f"{value!r} is no whole number from 1 on")
-    return value
-
-
-def _seconds(field: str, value: object, *, smallest: float) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not smallest <= value <= LONGEST_SECONDS
-    ):
-        raise ScheduleError(
-            field, f"{value!r} is no number of seconds from {smallest:g} to {LONGEST_SECONDS:g}"
-        )
-    return float(value)
 
 
 def _ms(moment: datetime) -> int:

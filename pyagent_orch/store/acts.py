@@ -156,7 +156,21 @@ class Acts:
             What each call returned, or the error that it ended with.
         """
         source, digest = self._script(name)
-        self._client.script_load(source)
+        replies = self._call_many(digest, calls)
+        unknown = [
+            place
+            for place, reply in enumerate(replies)
+            if isinstance(reply, redis.exceptions.NoScriptError)
+        ]
+        if unknown:
+            # Only those: what a server did that has been taught meanwhile is not done twice.
+            self._client.script_load(source)
+            again = self._call_many(digest, [calls[place] for place in unknown])
+            for place, reply in zip(unknown, again, strict=True):
+                replies[place] = reply
+        return replies
+
+    def _call_many(self, digest: str, calls: Sequence[Sequence[str | int | float]]) -> list[Any]:
         pipe = self._client.pipeline(transaction=False)
         for args in calls:
             pipe.execute_command("EVALSHA", digest, 2, *self._keys, *args)

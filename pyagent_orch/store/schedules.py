@@ -134,6 +134,16 @@ class Schedules:
         with named_errors(self._label):
             return bool(self._acts.run("unschedule_v1", [job_id]))
 
+    def find_now(self, job_id: str) -> tuple[JobRecord | None, int]:
+        """Read one job, None when there is none, and Redis' clock, ms; one round trip."""
+        pipe = self._client.pipeline(transaction=False)
+        self._ask(pipe, job_id)
+        pipe.time()
+        with named_errors(self._label):
+            fields, due, (seconds, microseconds) = pipe.execute()
+        now = int(seconds) * 1000 + int(microseconds) // 1000
+        return self._record(job_id, fields, due), now
+
     def find(self, job_id: str) -> JobRecord | None:
         """Read one job; None when there is none."""
         return self._get_many([job_id])[0]
@@ -178,16 +188,21 @@ class Schedules:
     def _get_many(self, job_ids: Sequence[str]) -> list[JobRecord | None]:
         pipe = self._client.pipeline(transaction=False)
         for job_id in job_ids:
-            pipe.hgetall(self._keys.job(job_id))
-            pipe.zscore(self._keys.due_jobs, job_id)
+            self._ask(pipe, job_id)
         with named_errors(self._label):
             replies = pipe.execute()
         return [
-            JobRecord.from_fields(job_id, replies[2 * i], replies[2 * i + 1])
-            if "timing" in replies[2 * i]
-            else None
+            self._record(job_id, replies[2 * i], replies[2 * i + 1])
             for i, job_id in enumerate(job_ids)
         ]
+
+    def _ask(self, pipe: Any, job_id: str) -> None:
+        pipe.hgetall(self._keys.job(job_id))
+        pipe.zscore(self._keys.due_jobs, job_id)
+
+    @staticmethod
+    def _record(job_id: str, fields: Mapping[str, str], due: float | None) -> JobRecord | None:
+        return JobRecord.from_fields(job_id, fields, due) if "timing" in fields else None
 
     # --- tickers ----------------------------------------------------------------------------
 

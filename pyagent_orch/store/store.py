@@ -16,12 +16,12 @@ from pyagent_orch.store.fleet import Fleet
 from pyagent_orch.store.keys import Keys
 from pyagent_orch.store.records import Records
 from pyagent_orch.store.runs import Runs
-from pyagent_orch.store.schedules import Schedules
-from pyagent_orch.store.snapshots import Snapshots
 from pyagent_orch.store.workflows import Workflows
 
 if TYPE_CHECKING:
     from pyagent_orch.store.inspect import NamespaceFacts, ServerFacts
+    from pyagent_orch.store.schedules import Schedules
+    from pyagent_orch.store.snapshots import Snapshots
 
 HARD_LIMIT_GRACE_SECONDS = 5
 """How long code may go on after Celery's soft limit before its process is ended."""
@@ -86,11 +86,15 @@ class Store:
     @cached_property
     def schedules(self) -> Schedules:
         """Scheduled jobs, as clients write them and tickers fire them."""
+        from pyagent_orch.store.schedules import Schedules
+
         return Schedules(self.client, self.acts, self.keys, self.address.label)
 
     @cached_property
     def snapshots(self) -> Snapshots:
         """Records as stored, for a state file."""
+        from pyagent_orch.store.snapshots import Snapshots
+
         return Snapshots(self.client, self.acts, self.keys, self.address.label)
 
     @cached_property

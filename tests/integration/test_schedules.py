@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from pyagent_orch import (
-    JobNotFoundError,
     Orchestrator,
     ScheduledJob,
     ScheduleError,
@@ -29,6 +28,7 @@ from pyagent_orch.models.events import Event
 from pyagent_orch.patterns import Consensus
 from support import fleet_agents
 from support.fleet import until
+from support.jobs import set_back
 
 SNIPPETS = Path(__file__).parents[1] / "spec"
 
@@ -194,18 +194,6 @@ def test_due_times_that_nobody_saw(
     assert datetime.now(UTC) < job.next_run < in_seconds(60)
 
 
-def set_back(client: Orchestrator, job: ScheduledJob, seconds: float) -> None:
-    """As if nobody had looked since so long ago."""
-    store = client._connection.store
-    record = store.schedules.get(job.id)
-    back = int(seconds * 1000)
-    timing = record.timing.model_copy(update={"at": record.timing.at - back})
-    store.schedules.write(
-        job.id, record.revision, {"timing": timing.model_dump_json()}, record.next_ms - back,
-        "job.changed",
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("overlap", "outcome"),
     [("skip", "job.skipped"), ("queue", "job.queued"), ("allow", "job.fired")],
@@ -233,46 +221,6 @@ def test_a_run_that_is_due_while_the_last_one_is_not_finished(
     assert [(e.subject, e.data["run"], e.data["status"]) for e in ends] == [
         (job.id, first, "cancelled")
     ]
-
-
-def test_pause_resume_change_and_remove(client: Orchestrator, ticker: Ticker) -> None:
-    job = client.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, name="watch")
-    assert client.pause(job.id).next_run is None
-    assert not job.enabled
-    set_again = client.schedule(
-        ScheduledJob(Task(fleet_agents.echo, "y"), interval_seconds=60, id=job.id)
-    )
-    assert not set_again.enabled, "scheduling it again at a start must not resume it"
-    assert client.resume(job.id).next_run is not None
-    changed = client.change(job.id, cron="0 9 * * MON", timezone="Asia/Kolkata")
-    assert (changed.schedule_type, changed.interval_seconds) == ("cron", None)
-    assert (changed.next_run.hour, changed.next_run.utcoffset()) == (9, timedelta(hours=5.5))
-    with pytest.raises(ScheduleError, match="is no option"):
-        client.change(job.id, colour="red")
-    assert client.unschedule(job.id)
-    assert not client.unschedule(job.id)
-    with pytest.raises(JobNotFoundError):
-        client.pause(job.id)
-    ticker.tick()
-    types = [event.type for event in client.events() if event.noun == "job"]
-    assert types == [
-        "job.scheduled", "job.paused", "job.changed", "job.resumed", "job.changed", "job.removed",
-    ]  # fmt: skip
-
-
-def test_scheduling_the_same_job_again_keeps_its_next_run_and_its_count(
-    client: Orchestrator, ticker: Ticker
-) -> None:
-    def again() -> ScheduledJob:
-        task = Task(fleet_agents.echo, "x")
-        return client.schedule(ScheduledJob(task, interval_seconds=60, id="daily"))
-
-    set_back(client, again(), 60)
-    ticker.tick()
-    before = client.get_job("daily").record
-    after = again().record
-    assert (after.runs, after.next_ms, after.timing) == (1, before.next_ms, before.timing)
-    assert len(client.jobs()) == 1
 
 
 def test_a_job_that_cannot_be_fired_is_paused_and_stops_no_other(

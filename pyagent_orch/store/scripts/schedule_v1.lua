@@ -10,8 +10,12 @@ local revision = call('HGET', key, 'rev') or '0'
 if revision ~= expected then return {'stale', revision} end
 if revision == '0' then call('HSET', key, 'created', now, 'runs', 0) end
 call('HSET', key, 'rev', revision + 1, unpack(ARGV, 6, 5 + size))
-call('HDEL', key, 'ended')
-call('PERSIST', key)
+if call('HGET', key, 'enabled') == '1' then
+  -- Also one that had ended; one that stays so still expires.
+  call('HDEL', key, 'ended')
+  call('PERSIST', key)
+  call('PERSIST', key .. ':runs')
+end
 call('ZADD', P .. 'jobs', 'NX', now, id)
 if due == '' then call('ZREM', P .. 'jobs:due', id) else call('ZADD', P .. 'jobs:due', due, id) end
 if call('LLEN', key .. ':waiting') > 0 then call('ZADD', P .. 'jobs:waiting', now, id) end
