@@ -187,7 +187,9 @@ class Dispatcher:
             {key: known[key] for key in used if key in known},
         )
         with self._expecting([task.id for task in tasks], workflow_id):
+            fault_point("before_submit")
             created = self._store.workflows.submit(new)
+            fault_point("after_submit")
             if self.recorder is not None:
                 self.recorder.workflow(new, created, callbacks or {}, callback)
         return created

@@ -11,18 +11,11 @@ import pytest
 
 from support.fault_report import Report
 from support.fleet import Worker, until
-from support.rig import Rig
+from support.rig import KILLS, Rig
 
 pytestmark = pytest.mark.faults
 LONG = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-KILLS = {
-    # Celery's pool, and which of a worker's processes die.
-    "threads worker": ("threads", "group"),
-    "prefork child": ("prefork", "child"),
-    "prefork parent": ("prefork", "parent"),
-    "prefork group": ("prefork", "group"),
-}
 LEASE = 3.0
 """Of the rig's workers."""
 

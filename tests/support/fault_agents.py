@@ -31,3 +31,9 @@ def noted(value: dict[str, Any]) -> str:
     time.sleep(value["seconds"])
     _note(value["log"], "end", answer=answer)
     return answer
+
+
+@register_agent
+def differing(value: str) -> str:
+    """Say it behind other words in each run, so that a second answer would be seen."""
+    return f"{uuid4().hex} {value}"

@@ -23,6 +23,13 @@ FAST = {
     # Here a task may meet with many kills that are not its fault.
     "PYAGENT_ORCH_MAX_WORKER_LOSSES": "100",
 }
+KILLS = {
+    # Celery's pool, and which of a worker's processes die.
+    "threads worker": ("threads", "group"),
+    "prefork child": ("prefork", "child"),
+    "prefork parent": ("prefork", "parent"),
+    "prefork group": ("prefork", "group"),
+}
 
 
 class Rig:
