@@ -1,0 +1,54 @@
+"""The stack of docker-compose.yml, without Docker: each service's own command and health check."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.compose import Stack, env_file
+from support.fleet import ROOT, until
+
+SECRETS = {
+    "REDIS_PASSWORD": "r3disPassw0rdOfTheStack",
+    "FLOWER_PASSWORD": "fl0werPassw0rdOfTheStack",
+}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with Stack(tmp_path, env_file(ROOT / ".env.example") | SECRETS) as stack:
+        yield stack
+
+
+@pytest.mark.timeout(180)
+def test_the_stack_comes_up_works_is_seen_to_die_and_stops_cleanly(stack: Stack) -> None:
+    names = list(stack.services)
+    first = [name for name, one in stack.services.items() if "depends_on" not in one]
+    assert first == ["redis"]
+    began = time.monotonic()
+    for name in [*first, *(name for name in names if name not in first)]:
+        stack.start(name)
+        if name in first:
+            until(lambda name=name: stack.is_well(name), 30)
+    for name in names:
+        until(lambda name=name: stack.is_well(name), 60, pause=0.2)
+    assert time.monotonic() - began < 60, stack.logs()
+    done = stack.run("worker", "pyagent-orch", "submit", "hello", "world", "--wait")
+    assert done.stdout.strip() == "Hello, world!", (done, stack.logs())
+    workers = stack.run("worker", "pyagent-orch", "workers").stdout
+    assert workers.count("worker-") == len(stack.processes["worker"]) == 2
+    examined = stack.run("worker", "pyagent-orch", "doctor", "--quiet")
+    assert examined.returncode == 0, examined.stdout
+    # A stop is clean and in time for Docker; what is dead is red, what lives stays green.
+    for name in reversed(names):
+        how = signal.SIGKILL if name in {"beat", "redis"} else signal.SIGTERM
+        codes = stack.signal(name, how)
+        assert set(codes) == {-9 if how is signal.SIGKILL else 0}, (name, codes, stack.logs())
+        until(lambda name=name: not stack.is_well(name), 15)
+        assert name == "redis" or stack.is_well("redis")
+    for secret in SECRETS.values():
+        assert secret not in stack.logs()
