@@ -64,6 +64,10 @@ class Settings(BaseModel):
     signals: Literal["rare", "all", "none"] = "rare"
     """Which of Celery's signals become events: all, none, or those that are not sent per task."""
 
+    task_events: bool = False
+    """Whether workers send Celery's task events all the time, which costs two fifths of their
+    throughput; otherwise while a Flower asks for them."""
+
     @model_validator(mode="after")
     def _lease_outlives_heartbeats(self) -> Self:
         if self.lease_seconds < 2 * self.heartbeat_seconds:

@@ -1,51 +1,55 @@
 """The program `pyagent-orch`: its commands, in the sections of its help.
 
 Command line. A new command is a function in a module of this room, made with
-`arguments.command`, and an entry in `COMMANDS`.
+`arguments.command`, and an entry in `COMMANDS`. A module is imported when its command is
+wanted, so that a command costs the start of no other one.
 """
 
 from __future__ import annotations
 
 from difflib import get_close_matches
-from importlib.metadata import version
+from importlib import import_module
 from typing import Any
 
 import click
 
 from pyagent_orch.cli.arguments import Command, Group, global_options
-from pyagent_orch.cli.demo import demo
-from pyagent_orch.cli.doctor import doctor
-from pyagent_orch.cli.events import events
 from pyagent_orch.cli.exits import ReaderGoneError
-from pyagent_orch.cli.fleet import worker, workers
-from pyagent_orch.cli.health import health
-from pyagent_orch.cli.letters import dead, retry
-from pyagent_orch.cli.schedules import beat, schedules
-from pyagent_orch.cli.submit import submit
-from pyagent_orch.cli.tasks import cancel, list_tasks, show, status
-from pyagent_orch.cli.workflows import run, watch
 
 PROGRAM = "pyagent-orch"
-COMMANDS: tuple[Command | Group, ...] = (
-    demo,
-    submit,
-    status,
-    show,
-    list_tasks,
-    cancel,
-    dead,
-    retry,
-    run,
-    watch,
-    schedules,
-    beat,
-    worker,
-    workers,
-    events,
-    doctor,
-    health,
-)
-"""In the order of the help; a section stands where its first command does."""
+COMMANDS = {
+    "demo": "demo:demo",
+    "submit": "submit:submit",
+    "status": "tasks:status",
+    "show": "tasks:show",
+    "list": "tasks:list_tasks",
+    "cancel": "tasks:cancel",
+    "dead": "letters:dead",
+    "retry": "letters:retry",
+    "run": "workflows:run",
+    "watch": "workflows:watch",
+    "schedules": "schedules:schedules",
+    "beat": "schedules:beat",
+    "worker": "fleet:worker",
+    "workers": "fleet:workers",
+    "flower": "flower:flower",
+    "events": "events:events",
+    "doctor": "doctor:doctor",
+    "health": "health:health",
+}
+"""Maps a command's name to the module of this room and the name that it has there; in the
+order of the help, where a section stands at its first command."""
+
+
+def load(name: str) -> Command | Group:
+    """Import a command.
+
+    Args:
+        name: one of `COMMANDS`.
+    """
+    module, _, attribute = COMMANDS[name].partition(":")
+    found: Command | Group = getattr(import_module(f"pyagent_orch.cli.{module}"), attribute)
+    return found
 
 
 class _Program(click.Group):
@@ -61,13 +65,16 @@ class _Program(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         # Only the newest releases of click have a hint.
-        near = [] if args[0] in self.commands else get_close_matches(args[0], self.commands, 1)
+        near = [] if args[0] in COMMANDS else get_close_matches(args[0], COMMANDS, 1)
         if near:
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx)
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        return load(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(
         self,
@@ -75,7 +82,7 @@ class _Program(click.Group):
         formatter: click.HelpFormatter,
     ) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
-        for command in COMMANDS:
+        for command in map(load, COMMANDS):
             entry = (command.name or "", command.get_short_help_str(limit=60))
             sections.setdefault(command.section, []).append(entry)
         for title, entries in sections.items():
@@ -85,13 +92,14 @@ class _Program(click.Group):
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
+        from importlib.metadata import version
+
         click.echo(f"{PROGRAM} {version('pyagent-orch')}")
         context.exit()
 
 
 program = _Program(
     PROGRAM,
-    commands={command.name: command for command in COMMANDS if command.name},
     params=[
         *global_options(),
         click.Option(

@@ -5,8 +5,6 @@ Command line, over the facade. `beat` does not come back: the process becomes Ce
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,7 +21,7 @@ from pyagent_orch.cli.arguments import (
     pass_installation,
     seconds,
 )
-from pyagent_orch.cli.fleet import APP
+from pyagent_orch.cli.celery_program import become
 from pyagent_orch.cli.times import duration
 
 if TYPE_CHECKING:
@@ -67,16 +65,9 @@ def beat(
     The same as `celery -A workers.celery_app beat`. Several may run at once, and should: each
     run is started once, and the others go on when one dies.
     """
-    settings = installation.fleet_settings()
-    os.environ |= {
-        "PYAGENT_ORCH_REDIS_URL": settings.redis_url or "",
-        "PYAGENT_ORCH_NAMESPACE": settings.namespace,
-    }
-    options = ["--loglevel", log_level.upper(), *celery_options]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    program = [sys.executable, "-m", "celery", "-A", APP, "beat", *options]
-    os.execv(sys.executable, program)  # noqa: S606 - no shell is wanted, and none is there
+    # It fires jobs and runs no agents.
+    settings = installation.fleet_settings().model_copy(update={"agents": ()})
+    become(settings, "beat", ["--loglevel", log_level.upper(), *celery_options])
 
 
 @_subcommand("list")

@@ -18,12 +18,14 @@ from pyagent_orch.store.keys import Keys
 
 TRANSPORT = "pyagent_orch.engine.transport:Transport"
 SENTINEL_TRANSPORT = "pyagent_orch.engine.transport:SentinelTransport"
+SOCKET_AMQP = "pyagent_orch.engine.amqp:SocketAMQP"
 CONSUMER = "pyagent_orch.engine.consumer:Consumer"
 BEAT = "pyagent_orch.engine.beat:JobScheduler"
 SOCKET_TRANSPORT = "pyagent-orch"
 """The transport's name in URLs: of `redis+socket://` kombu takes the stock transport from
 the URL's scheme, whatever `broker_transport` says, and it wants a plain word there."""
 KEEPER_STEP = "pyagent_orch.engine.keeper:KeeperStep"
+TASK_EVENTS_STEP = "pyagent_orch.engine.task_events:TaskEventsStep"
 """Named, not imported: a client needs nothing of a worker."""
 
 
@@ -47,11 +49,17 @@ def create_app(settings: Settings | None = None, *, address: Address | None = No
             )
         address = parse_address(settings.redis_url)
     TRANSPORT_ALIASES[SOCKET_TRANSPORT] = TRANSPORT
-    app = Celery("pyagent_orch", set_as_current=False, fixups=_fixups())
+    app = Celery(
+        "pyagent_orch",
+        set_as_current=False,
+        amqp=SOCKET_AMQP if address.is_socket else None,
+        fixups=_fixups(),
+    )
     app.conf.update(_configuration(settings, address))
     register_run_task(app)
     app.pyagent_orch = Runtime(app, settings, address)
     app.steps["worker"].add(KEEPER_STEP)
+    app.steps["consumer"].add(TASK_EVENTS_STEP)
     connect_signals(app)
     return app
 
@@ -136,8 +144,8 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_retry": True,
         "broker_connection_max_retries": None,
-        # Task events cost 40 % of the throughput; `-E` switches them on.
-        "worker_send_task_events": False,
+        # Task events cost 40 % of the throughput: off until Flower asks (see task_events).
+        "worker_send_task_events": settings.task_events,
         "task_send_sent_event": False,
         # Nobody limits rates per worker here, and without this each task asks.
         "worker_disable_rate_limits": True,

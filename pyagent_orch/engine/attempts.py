@@ -7,10 +7,13 @@ import time
 import traceback
 from dataclasses import dataclass
 
+from celery.exceptions import Ignore
+
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.exceptions import AgentNotFoundError, RateLimitedError
 from pyagent_orch.models.retry import RetryPolicy
 from pyagent_orch.models.values import to_json
+from pyagent_orch.states import TaskStatus
 from pyagent_orch.store.runs import Claim, Runs
 
 MESSAGE_LIMIT, TRACEBACK_LIMIT = 4_000, 16_000
@@ -18,6 +21,22 @@ MESSAGE_LIMIT, TRACEBACK_LIMIT = 4_000, 16_000
 NO_RETRY = RetryPolicy(max_attempts=1)
 AGENT_LOOK_SECONDS = 0.5
 """How often an agent is looked for that may yet be registered."""
+
+
+NOT_RUN = frozenset({TaskStatus.CANCELLED, TaskStatus.SKIPPED})
+"""States that Celery has one word for: revoked."""
+
+
+class Unwanted(Ignore):  # type: ignore[misc] # Celery has no types
+    """Ends a message whose task is not to be run any more: cancelled, or skipped.
+
+    Args:
+        status: the recorded state.
+    """
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 from celery.exceptions import Ignore, Retry
 
 from pyagent_orch.agents import AgentOutcome
-from pyagent_orch.engine.attempts import end_attempt
+from pyagent_orch.engine.attempts import NOT_RUN, Unwanted, end_attempt
 from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.engine.work import Work
@@ -79,7 +79,9 @@ def leads_on(request: Any) -> bool:
 def _no_output(self: Any, task_id: str, status: str | None) -> Exception:
     """What ends a message without an output: only a canvas has to hear of it."""
     error = _ENDS.get(status or "")
-    return error(task_id) if error is not None and leads_on(self.request) else Ignore()
+    if error is not None and leads_on(self.request):
+        return error(task_id)
+    return Unwanted(str(status)) if status in NOT_RUN else Ignore()
 
 
 def _attempt(self: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...]) -> AgentOutcome:
@@ -112,7 +114,7 @@ def _attempt(self: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...
     if outcome is None:
         reason = "its condition is false"
         runtime.patiently(lambda: runs.skip(claim, lease, reason), f"skip of task {claim.id}")
-        raise Ignore
+        raise Unwanted(TaskStatus.SKIPPED)
     if isinstance(outcome, Expansion):
         runtime.patiently(
             lambda: runs.expand(claim, lease, outcome), f"expansion of task {claim.id}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,15 @@ def page(browser: Browser, tmp_path: Path, request: pytest.FixtureRequest) -> It
         # What was to be seen at the end, for whoever looks into a failure.
         page.screenshot(path=tmp_path / "last.png")
         context.close()
+
+
+@pytest.fixture
+def shot(page: Page) -> Callable[[str], None]:
+    """Takes a picture for docs/images, where `SCREENSHOTS` names the folder: `shot("flower")`."""
+
+    def take(name: str) -> None:
+        folder = os.environ.get("SCREENSHOTS")
+        if folder:
+            page.screenshot(path=Path(folder) / f"{name}.png", scale="css")
+
+    return take

@@ -85,6 +85,25 @@ def test_without_a_url_a_fleet_command_says_what_to_set(
     assert "--redis-url" in printed.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "PYAGENT_ORCH_FLOWER_PASSWORD: Flower shows inputs"),
+        ("--no-password --address 0.0.0.0", "everybody on the network"),
+        ("--no-password --address example.org", "everybody on the network"),
+        ("--no-password -- --address=0.0.0.0", "would undo what is checked"),
+        ("--password-file /nowhere", "/nowhere cannot be read: No such file"),
+        ("--password-file /dev/null", "/dev/null is empty"),
+    ],
+)
+def test_flower_lets_nobody_in_without_a_password(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = ("--redis-url", "redis://localhost:1")
+    assert run(["flower", *url, *words.split()]) == Exit.ERROR
+    assert said in capsys.readouterr().err
+
+
 def test_every_final_state_has_an_exit_code_of_its_own() -> None:
     assert set(OF_STATUS) == FINAL_TASK_STATES
     assert len(set(OF_STATUS.values())) == len(OF_STATUS)

@@ -1,0 +1,106 @@
+"""Becoming one of Celery's programs: worker, beat, Flower.
+
+Command line. The process is replaced, so that signals of a terminal or a supervisor reach
+the program itself. What may hold a password goes by the environment, never by arguments.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pyagent_orch.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyagent_orch.config import Settings
+
+APP = "workers.celery_app"
+
+
+def become(
+    settings: Settings,
+    program: str,
+    options: Sequence[str],
+    extra: Mapping[str, str] | None = None,
+) -> NoReturn:
+    """Go on as `celery -A workers.celery_app PROGRAM OPTIONS`.
+
+    Args:
+        settings: the installation, and the modules of agents that the program imports.
+        program: `worker`, `beat` or `flower`.
+        options: its arguments; nothing secret.
+        extra: variables of its environment beside those of the settings.
+
+    Raises:
+        ConfigurationError: its URL is none, a module is not there, or a folder hides one.
+    """
+    _check_url(settings)
+    _check_modules(settings.agents)
+    os.environ |= {
+        "PYAGENT_ORCH_REDIS_URL": settings.redis_url or "",
+        "PYAGENT_ORCH_NAMESPACE": settings.namespace,
+        "PYAGENT_ORCH_AGENTS": ",".join(settings.agents),
+        **(extra or {}),
+    }
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = [sys.executable, "-m", "celery", "-A", APP, program, *options]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted, and none is there
+
+
+# --- what would otherwise end in a traceback of the program ---------------------------------
+
+
+def _check_url(settings: Settings) -> None:
+    from pyagent_orch.orchestrator import Orchestrator
+
+    # Opens nothing; refuses a URL that is none.
+    Orchestrator(settings=settings).close()
+
+
+def _check_modules(agents: Sequence[str]) -> None:
+    """Refuse modules that are not there, and folders that hide what the worker is made of.
+
+    Nothing is imported. As in the worker, the current folder comes first.
+    """
+    path = ["", *sys.path]
+    for module in agents:
+        if not _exists(module, path):
+            raise ConfigurationError(
+                "PYAGENT_ORCH_AGENTS",
+                f"there is no module {module!r} here; start the worker in the folder that has it, "
+                "or put that folder on PYTHONPATH",
+            )
+    ours = {
+        "workers": Path(__file__).parents[2] / "workers" / "__init__.py",
+        "celery": Path(getattr(importlib.util.find_spec("celery"), "origin", "")),
+    }
+    for module, origin in ours.items():
+        spec = PathFinder.find_spec(module, path)
+        found = Path(spec.origin) if spec is not None and spec.origin else None
+        if found is not None and not (origin.exists() and found.samefile(origin)):
+            raise ConfigurationError(
+                module,
+                f"{found} would be imported in place of the worker's own module of this name; "
+                "rename it, or start the worker where it is neither in the current folder nor on "
+                "PYTHONPATH",
+            )
+
+
+def _exists(module: str, path: Sequence[str] | None) -> bool:
+    """Whether a dotted name can be found; packages above it are not imported, as they would be."""
+    name = ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        spec = PathFinder.find_spec(name, path)
+        if spec is None:
+            return False
+        path = spec.submodule_search_locations
+        if path is None:
+            path = []
+    return True
