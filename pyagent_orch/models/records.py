@@ -14,6 +14,13 @@ from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue, from_ms
 from pyagent_orch.states import TaskStatus
 
+SUMMARY_FIELDS = (
+    "name", "status", "priority", "queue", "error", "metadata", "agent", "attempts", "requeues",
+    "worker", "usage", "created", "started", "finished", "timeout", "key", "workflow", "parent",
+    "inside",
+)  # fmt: skip
+"""What a record is read from that is to be shown in a list: all but its input and output."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
@@ -58,6 +65,8 @@ class TaskRecord:
     """When it became final, in whichever state."""
     timeout: float | None = None
     key: str | None = None
+    workflow: str | None = None
+    """The id of the workflow that it is in."""
     parent: str | None = None
     """In a workflow: the task that it is part of, which is a sub-workflow or decides at run
     time what comes next."""
@@ -95,5 +104,6 @@ class TaskRecord:
             completed_at=from_ms(fields.get("finished")),
             timeout=float(timeout) if timeout else None,
             key=fields.get("key"),
+            workflow=fields.get("workflow"),
             parent=fields.get("parent") or fields.get("inside"),
         )

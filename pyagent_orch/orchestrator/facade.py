@@ -23,6 +23,7 @@ from pyagent_orch.exceptions import (
 )
 from pyagent_orch.models.checks import DEFAULT_PRIORITY, is_text, shown
 from pyagent_orch.models.tasks import Task
+from pyagent_orch.orchestrator.browsing import Browsing
 from pyagent_orch.orchestrator.checkup import Checkup
 from pyagent_orch.orchestrator.connection import Connection
 from pyagent_orch.orchestrator.home import Home
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound=Callable[..., object])
 
 
-class Orchestrator(DeadLetters, ScheduledJobs, Checkup):
+class Orchestrator(Browsing, DeadLetters, ScheduledJobs, Checkup):
     """Runs tasks on a fleet of Celery workers, or on one of its own.
 
     With a URL it is a client of that Redis, and workers run elsewhere. Without

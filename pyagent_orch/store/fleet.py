@@ -27,6 +27,19 @@ class Pulse:
     """Ids of tasks that, by their records, this worker runs."""
 
 
+@dataclass(frozen=True, slots=True)
+class QueueLength:
+    """What waits in a queue."""
+
+    name: str
+    waiting: int
+    """How many tasks are queued, those that a worker has fetched and not started among them."""
+    oldest_seconds: float | None
+    """For how long the first of them has waited; None when there is none."""
+    workers: tuple[str, ...]
+    """The living workers that serve it."""
+
+
 class Fleet:
     """Calls about workers. Safe to share between threads."""
 
@@ -66,6 +79,38 @@ class Fleet:
                 pipe.hmget(self._keys.worker(lease), "name", "info")
             found = pipe.execute()
         return {name: json.loads(info) for name, info in found if name}
+
+    def queues(self) -> list[QueueLength]:
+        """The queues that have, or had, something in them, and those that workers serve.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+        """
+        serving: dict[str, list[str]] = {}
+        for worker, info in self.workers().items():
+            served = info.get("queues")
+            for queue in served if isinstance(served, list) else ():
+                serving.setdefault(str(queue), []).append(worker)
+        with named_errors(self._label):
+            indices = sorted(map(str, self._client.smembers(self._keys.prefix + "queues")))
+            pipe = self._client.pipeline(transaction=False)
+            pipe.time()
+            for index in indices:
+                pipe.zcard(f"{self._keys.prefix}queued:{index}")
+                pipe.zrange(f"{self._keys.prefix}queued:{index}", 0, 0, withscores=True)
+            (seconds, micros), *replies = pipe.execute()
+        now = int(seconds) + int(micros) / 1_000_000
+        waiting = dict.fromkeys(serving, 0)
+        oldest: dict[str, float] = {}
+        for place, index in enumerate(indices):
+            queue = index.rpartition(":")[0]
+            waiting[queue] = waiting.get(queue, 0) + int(replies[2 * place])
+            for _, queued in replies[2 * place + 1]:
+                oldest[queue] = max(oldest.get(queue, 0.0), now - queued / 1000)
+        return [
+            QueueLength(name, waiting[name], oldest.get(name), tuple(sorted(serving.get(name, ()))))
+            for name in sorted(waiting)
+        ]
 
     def known_agents(self) -> frozenset[str] | None:
         """Names of the agents that living workers have registered; None without any worker."""

@@ -1,61 +1,111 @@
-"""Lists of tasks: the sorted sets of the states, merged, filtered and read a page at a time.
+"""Lists of tasks and workflows: the sorted sets of the states, merged, filtered, a page at a time.
 
-The times in the sets are those of a task's last move, by Redis' clock.
+The times in the sets are those of the last move, by Redis' clock. A page begins where
+the one before it ended, by time and id, so that its cost does not grow with its place.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
+from itertools import islice
 from typing import Any
 
 import redis
 
-from pyagent_orch.exceptions import TaskNotFoundError
+from pyagent_orch.exceptions import ConfigurationError, TaskNotFoundError
 from pyagent_orch.models.values import JSONValue
 from pyagent_orch.states import TaskStatus
 from pyagent_orch.store.connection import named_errors
-from pyagent_orch.store.keys import Keys
 
 PAGE = 500
 """How many ids, or records, one round trip reads."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a list: after this entry. As text it is what pages are asked for with."""
+
+    moved_ms: int
+    id: str
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """Read what `str` wrote.
+
+        Raises:
+            ConfigurationError: it is none.
+        """
+        moved, colon, name = text.partition(":")
+        if not colon or not name or not moved.isdecimal() or len(moved) > _LONGEST_TIME:
+            raise ConfigurationError("cursor", f"{ascii(text)[:80]} is not what a page ended with")
+        return cls(int(moved), name)
+
+    def __str__(self) -> str:
+        return f"{self.moved_ms}:{self.id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A task that a listing found."""
+    """What a listing found."""
 
     id: str
     workflow: str | None = None
-    """The id of the workflow that it is part of; told where records were looked at."""
+    """The id of the workflow that the task is part of; told where records were looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of a list."""
+
+    items: list[Listed]
+    next: Position | None
+    """Where the next page begins; None at the end of the list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which tasks of the states that are looked in."""
+    """Which of those in the states that are looked in."""
 
     name: str | None = None
-    """Only tasks of this name."""
+    """Only those of this name."""
     metadata: Mapping[str, JSONValue] = field(default_factory=dict)
-    """Only tasks whose metadata has these items."""
+    """Only those whose metadata has these items."""
     error: str | None = None
     """Only tasks whose last error is of this type."""
     since_ms: int | None = None
-    """Only tasks that moved at this time or later."""
+    """Only what moved at this time or later."""
+    text: str = ""
+    """Only those with this in their name or id; capitals or not."""
+    alone: bool = False
+    """Only tasks that are in no workflow."""
 
     @property
     def needs_records(self) -> bool:
         """Whether the sorted sets do not tell enough."""
-        return bool(self.name is not None or self.metadata or self.error)
+        return bool(self.name is not None or self.metadata or self.error or self.text or self.alone)
 
 
 class Listing:
-    """Finds ids of tasks. Safe to share between threads."""
+    """Finds ids. Safe to share between threads.
 
-    def __init__(self, client: redis.Redis, keys: Keys, label: str) -> None:
-        self._client, self._keys, self._label = client, keys, label
+    Args:
+        client: a client of the server.
+        states: maps a state to the key of its sorted set.
+        record: gives the key of the record of an id.
+        label: the server, for errors.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        states: Mapping[str, str],
+        record: Callable[[str], str],
+        label: str,
+    ) -> None:
+        self._client, self._states, self._record, self._label = client, states, record, label
 
     def find(
         self,
@@ -78,21 +128,48 @@ class Listing:
         Raises:
             TaskNotFoundError: there is no task `before`.
         """
+        after = self._position(before) if before else None
+        return self.page(statuses, wanted, limit=limit, after=after, workflows=workflows).items
+
+    def page(
+        self,
+        statuses: Iterable[str],
+        wanted: Wanted,
+        *,
+        limit: int | None,
+        after: Position | None = None,
+        look_at: int | None = None,
+        workflows: bool = False,
+    ) -> Found:
+        """Find a page of a list, those that moved last first.
+
+        Args:
+            statuses: the states to look in.
+            wanted: which of them.
+            limit: how many at the most, >= 1; None for all.
+            after: where the page before this one ended.
+            look_at: how many entries are looked at, at the most; a page may then be short, or
+                empty, and yet have a next one. None: as many as it takes.
+            workflows: whether to tell the workflow of each.
+        """
         look = workflows or wanted.needs_records
+        size = PAGE if limit is None or wanted.needs_records else min(PAGE, limit + 1)
         found: list[Listed] = []
-        page: list[str] = []
-        for task_id in self._ids(statuses, wanted, self._moved_ms(before) if before else None):
-            page.append(task_id)
-            if len(page) < PAGE and (
-                limit is None or wanted.needs_records or len(found) + len(page) < limit
-            ):
-                continue
-            found += self._matching(page, wanted) if look else map(Listed, page)
-            page = []
-            if limit is not None and len(found) >= limit:
-                return found[:limit]
-        found += self._matching(page, wanted) if look else map(Listed, page)
-        return found[:limit]
+        looked, last = 0, after
+        entries = self._entries(statuses, wanted, after, size)
+        while chunk := list(islice(entries, size)):
+            ids = [entry.id for entry in chunk]
+            fitting = self._matching(ids, wanted) if look else list(map(Listed, ids))
+            room = None if limit is None else limit - len(found)
+            found += fitting[:room]
+            if room is not None and len(fitting) >= room:
+                last = chunk[ids.index(found[-1].id)]
+                more = last is not chunk[-1] or next(entries, None) is not None
+                return Found(found, last if more else None)
+            looked, last = looked + len(chunk), chunk[-1]
+            if look_at is not None and looked >= look_at:
+                return Found(found, last if next(entries, None) is not None else None)
+        return Found(found, None)
 
     def now_ms(self) -> int:
         """The time by Redis' clock."""
@@ -100,16 +177,16 @@ class Listing:
             seconds, micros = self._client.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
-    def _moved_ms(self, task_id: str) -> int:
-        """When a task's state last changed."""
+    def _position(self, task_id: str) -> Position:
+        """Where a task stands in the list."""
         pipe = self._client.pipeline(transaction=False)
-        for status in TaskStatus:
-            pipe.zscore(self._keys.status(status), task_id)
+        for key in self._states.values():
+            pipe.zscore(key, task_id)
         with named_errors(self._label):
             scores = [score for score in pipe.execute() if score is not None]
         if not scores:
             raise TaskNotFoundError(task_id)
-        return int(max(scores))
+        return Position(int(max(scores)), task_id)
 
     def _matching(self, ids: Sequence[str], wanted: Wanted) -> list[Listed]:
         # Errors bring tracebacks along: nothing is read that nobody asked for.
@@ -118,51 +195,63 @@ class Listing:
         fields += ["error"] if wanted.error else []
         pipe = self._client.pipeline(transaction=False)
         for task_id in ids:
-            pipe.hmget(self._keys.task(task_id), *fields)
+            pipe.hmget(self._record(task_id), *fields)
         with named_errors(self._label):
             replies = pipe.execute()
         records = [dict(zip(fields, values, strict=True)) for values in replies]
         return [
             Listed(task_id, record["workflow"])
             for task_id, record in zip(ids, records, strict=True)
-            if _fits(wanted, record)
+            if _fits(wanted, task_id, record)
         ]
 
-    def _ids(
-        self, statuses: Iterable[TaskStatus], wanted: Wanted, before_ms: int | None
-    ) -> Iterator[str]:
-        """Merge the sorted sets of the states, newest first, a page at a time."""
+    def _entries(
+        self, statuses: Iterable[str], wanted: Wanted, after: Position | None, size: int
+    ) -> Iterator[Position]:
+        """Merge the sorted sets of the states, newest first; by id where times are equal."""
         lowest = "-inf" if wanted.since_ms is None else wanted.since_ms
-        highest = "+inf" if before_ms is None else f"({before_ms}"
+        highest = "+inf" if after is None else after.moved_ms
+        keys = [self._states[status] for status in statuses]
 
-        def entries(status: TaskStatus) -> Iterator[tuple[float, str]]:
-            start = 0
+        def read(pipe: Any, key: str, start: int, num: int) -> Any:
+            return pipe.zrevrangebyscore(
+                key, highest, lowest, start=start, num=num, withscores=True
+            )
+
+        def entries(key: str, page: Any) -> Iterator[Position]:
+            start, num = 0, size
             while True:
-                with named_errors(self._label):
-                    page: Any = self._client.zrevrangebyscore(
-                        self._keys.status(status),
-                        highest,
-                        lowest,
-                        start=start,
-                        num=PAGE,
-                        withscores=True,
-                    )
-                yield from ((-score, task_id) for task_id, score in page)
-                if len(page) < PAGE:
+                yield from (Position(int(score), name) for name, score in page)
+                if len(page) < num:
                     return
-                start += PAGE
+                start, num = start + num, PAGE
+                with named_errors(self._label):
+                    page = read(self._client, key, start, num)
 
+        pipe = self._client.pipeline(transaction=False)
+        for key in keys:
+            read(pipe, key, 0, size)
+        with named_errors(self._label):
+            pages = pipe.execute()
         seen: set[str] = set()
-        for _, task_id in merge(*map(entries, statuses)):
+        for entry in merge(*map(entries, keys, pages), reverse=True):
             # A task that moves while we read can stand in two of the sets.
-            if task_id not in seen:
-                seen.add(task_id)
-                yield task_id
+            if entry.id not in seen and (after is None or entry < after):
+                seen.add(entry.id)
+                yield entry
 
 
-def _fits(wanted: Wanted, record: Mapping[str, str | None]) -> bool:
+_LONGEST_TIME = 15
+
+
+def _fits(wanted: Wanted, name: str, record: Mapping[str, str | None]) -> bool:
     # A record without a name has expired.
     if record["name"] is None or wanted.name not in (None, record["name"]):
+        return False
+    if wanted.alone and record["workflow"]:
+        return False
+    text = wanted.text.casefold()
+    if text not in record["name"].casefold() and text not in name.casefold():
         return False
     if wanted.error is not None:
         error = record["error"]

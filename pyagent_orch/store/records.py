@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from pyagent_orch.exceptions import IllegalMoveError, TaskNotFoundError
-from pyagent_orch.models.records import TaskRecord
+from pyagent_orch.models.records import SUMMARY_FIELDS, TaskRecord
 from pyagent_orch.models.values import JSONValue
 from pyagent_orch.states import TaskStatus
 from pyagent_orch.store.acts import CLAIM_FIELDS, Acts
@@ -185,7 +185,25 @@ class Records:
     @cached_property
     def listing(self) -> Listing:
         """Finds the ids of tasks by their states and by what is recorded of them."""
-        return Listing(self._client, self._keys, self._label)
+        states = {status.value: self._keys.status(status) for status in TaskStatus}
+        return Listing(self._client, states, self._keys.task, self._label)
+
+    def summaries(self, task_ids: Sequence[str]) -> list[TaskRecord]:
+        """Read records without inputs and outputs, which may be large; less what has expired."""
+        records: list[TaskRecord] = []
+        for start in range(0, len(task_ids), PAGE):
+            page = task_ids[start : start + PAGE]
+            pipe = self._client.pipeline(transaction=False)
+            for task_id in page:
+                pipe.hmget(self._keys.task(task_id), *SUMMARY_FIELDS)
+            with named_errors(self._label):
+                replies = pipe.execute()
+            for task_id, values in zip(page, replies, strict=True):
+                fields = dict(zip(SUMMARY_FIELDS, values, strict=True))
+                if fields["name"] is not None:
+                    present = {name: text for name, text in fields.items() if text is not None}
+                    records.append(TaskRecord.from_fields(task_id, present, None))
+        return records
 
     def found(self, task_ids: Sequence[str]) -> list[TaskRecord]:
         """Read what a listing found, less what has expired since."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import redis
@@ -20,6 +21,7 @@ from pyagent_orch.store.acts import Acts
 from pyagent_orch.store.clock import now_iso
 from pyagent_orch.store.connection import named_errors
 from pyagent_orch.store.keys import Keys
+from pyagent_orch.store.listing import Listing, Wanted
 from pyagent_orch.store.newtasks import NewTask, UnknownAgentHashError, new_tasks
 from pyagent_orch.workflows import WorkflowRecord
 from pyagent_orch.workflows.record import WORKFLOW_FIELDS
@@ -119,16 +121,26 @@ class Workflows:
         self, statuses: Sequence[WorkflowStatus], *, limit: int, name: str | None = None
     ) -> list[WorkflowRecord]:
         """List records, those that moved last first."""
+        found = self.listing.page(statuses, Wanted(name=name), limit=limit)
+        return self.found([one.id for one in found.items])
+
+    @cached_property
+    def listing(self) -> Listing:
+        """Finds the ids of workflows by their states and by what is recorded of them."""
+        states = {status.value: self._keys.workflow_status(status) for status in WorkflowStatus}
+        return Listing(self._client, states, self._keys.workflow, self._label)
+
+    def counts(self) -> dict[WorkflowStatus, int]:
+        """How many workflows are in each state."""
         pipe = self._client.pipeline(transaction=False)
-        window = limit if name is None else 10 * limit
-        for status in statuses:
-            pipe.zrevrange(self._keys.workflow_status(status), 0, window - 1, withscores=True)
+        for status in WorkflowStatus:
+            pipe.zcard(self._keys.workflow_status(status))
         with named_errors(self._label):
-            pages: Any = pipe.execute()
-        scored = sorted(((score, found) for page in pages for found, score in page), reverse=True)
-        records = self.get_many([found for _, found in scored[:window]])
-        kept = [one for one in records if one is not None and name in (None, one.name)]
-        return kept[:limit]
+            return dict(zip(WorkflowStatus, map(int, pipe.execute()), strict=True))
+
+    def found(self, workflow_ids: Sequence[str]) -> list[WorkflowRecord]:
+        """Read what a listing found, less what has expired since."""
+        return [record for record in self.get_many(workflow_ids) if record is not None]
 
     def raw_tasks(self, task_ids: Sequence[str]) -> list[dict[str, str]]:
         """The records of tasks with every field as stored, for a copy."""

@@ -1,0 +1,211 @@
+"""Looking through what is recorded, for pages and services: pages of lists, graphs, queues, events.
+
+A part of the facade. Gives plain records, without inputs and outputs: a list of many must
+not read what is large. Finding is the store's listing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pyagent_orch.exceptions import ConfigurationError
+from pyagent_orch.states import TaskStatus, WorkflowStatus
+
+if TYPE_CHECKING:
+    from pyagent_orch.graph import Graph
+    from pyagent_orch.listener.follower import Listener, Witness
+    from pyagent_orch.models.records import TaskRecord
+    from pyagent_orch.models.values import JSONValue
+    from pyagent_orch.orchestrator.connection import Connection
+    from pyagent_orch.orchestrator.home import Home
+    from pyagent_orch.store.fleet import QueueLength
+    from pyagent_orch.store.listing import Found, Listing
+    from pyagent_orch.workflows import WorkflowRecord
+
+R = TypeVar("R")
+LOOK_AT = 5_000
+"""How many records one page looks at, at the most, however few of them fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """A page of a list."""
+
+    items: Sequence[R]
+    next: str | None
+    """What the next page is asked for with; None at the end of the list. A page whose filter
+    fits seldom may be short and yet have a next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLabel:
+    """What is told of a recorded agent."""
+
+    kind: str
+    """`callable`, `model`, `flow`, `celery` or `local`."""
+    name: str
+    model: str | None = None
+
+
+class Browsing:
+    """The calls that look through records; a base of `Orchestrator`."""
+
+    _connection: Connection
+    _home: Home
+
+    def browse_tasks(
+        self,
+        *,
+        status: Iterable[TaskStatus] = (),
+        name: str | None = None,
+        text: str = "",
+        metadata: Mapping[str, JSONValue] | None = None,
+        error: str | None = None,
+        alone: bool = False,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[TaskRecord]:
+        """A page of the tasks, those that moved last first; of the same cost at any place.
+
+        Args:
+            status: only these states; none: all.
+            name: only tasks of this name.
+            text: only tasks with this in their name or id, capitals or not.
+            metadata: only tasks whose metadata has these items.
+            error: only tasks whose last error is of this type.
+            alone: only tasks that are in no workflow.
+            limit: how many at the most, >= 1.
+            cursor: `next` of the page before.
+
+        Raises:
+            ConfigurationError: `limit` is less than 1, or that is no cursor.
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+        """
+        from pyagent_orch.store.listing import Wanted
+
+        records = self._connection.store.records
+        wanted = Wanted(name=name, metadata=metadata or {}, error=error, text=text, alone=alone)
+        found = _page(records.listing, list(status) or list(TaskStatus), wanted, limit, cursor)
+        items = records.summaries([one.id for one in found.items])
+        return Page(items, str(found.next) if found.next else None)
+
+    def browse_workflows(
+        self,
+        *,
+        status: Iterable[WorkflowStatus] = (),
+        name: str | None = None,
+        text: str = "",
+        metadata: Mapping[str, JSONValue] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[WorkflowRecord]:
+        """A page of the workflows; see `browse_tasks`."""
+        from pyagent_orch.store.listing import Wanted
+
+        workflows = self._connection.store.workflows
+        wanted = Wanted(name=name, metadata=metadata or {}, text=text)
+        found = _page(
+            workflows.listing, list(status) or list(WorkflowStatus), wanted, limit, cursor
+        )
+        items = workflows.found([one.id for one in found.items])
+        return Page(items, str(found.next) if found.next else None)
+
+    def summaries(self, ids: Sequence[str]) -> list[TaskRecord]:
+        """The records of these tasks without inputs and outputs, less what has expired."""
+        return self._connection.store.records.summaries(ids)
+
+    def task_ids(self, workflow_id: str) -> list[str]:
+        """The ids of all tasks that a workflow has by now."""
+        return self._connection.store.workflows.task_ids(workflow_id)
+
+    def metadata_of(
+        self, subjects: Iterable[tuple[str, str]]
+    ) -> dict[str, Mapping[str, JSONValue]]:
+        """Maps ids to metadata; that of its workflow for a task in one.
+
+        Args:
+            subjects: pairs of `task` or `workflow` and an id. What has expired is left out.
+        """
+        store = self._connection.store
+        by_noun: dict[str, list[str]] = {"task": [], "workflow": []}
+        for noun, name in subjects:
+            by_noun[noun].append(name)
+        tasks = store.records.summaries(by_noun["task"])
+        around = sorted({one.workflow for one in tasks if one.workflow} | {*by_noun["workflow"]})
+        workflows = {one.id: one.metadata for one in store.workflows.found(around)}
+        found = {name: workflows[name] for name in by_noun["workflow"] if name in workflows}
+        return found | {
+            one.id: workflows.get(one.workflow, {}) if one.workflow else one.metadata
+            for one in tasks
+        }
+
+    def workflow_graph(self, id: str) -> tuple[list[TaskRecord], Graph]:  # noqa: A002 - as `get_task`
+        """All tasks of a workflow without inputs and outputs, and who waits for whom.
+
+        Raises:
+            WorkflowNotFoundError: there is no record of it.
+        """
+        from pyagent_orch.workflows.recorded import recorded_graph
+
+        store = self._connection.store
+        record = store.workflows.get(id)
+        records = store.records.summaries(store.workflows.task_ids(id))
+        tasks = [self._home.task(one) for one in records]
+        return records, recorded_graph(record.name, tasks, store.workflows.edges(id))
+
+    def agent_labels(self, hashes: Iterable[str]) -> dict[str, AgentLabel]:
+        """What is told of agents, by the hashes that records have; less those that expired."""
+        found = self._connection.store.workflows.agents(sorted(set(hashes) - {""}))
+        return {key: _label(json.loads(text)) for key, text in found.items()}
+
+    def workflow_counts(self) -> dict[WorkflowStatus, int]:
+        """How many workflows are in each state."""
+        return self._connection.store.workflows.counts()
+
+    def queues(self) -> list[QueueLength]:
+        """The queues that have, or had, something in them, and those that workers serve."""
+        return self._connection.store.fleet.queues()
+
+    def event_span(self) -> tuple[str, str]:
+        """The ids of the oldest and of the newest event that are kept; `0-0` without any."""
+        events = self._connection.store.events
+        return events.first_id(), events.last_id()
+
+    def observe(self, observer: Witness) -> Listener:
+        """Have an observer shown every event from now on, in a thread of its own.
+
+        Returns:
+            What follows the stream; its `stop` ends it, as does the end of the process.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach.
+        """
+        from pyagent_orch.listener import Listener
+
+        listener = Listener(self._connection.store, self._home, observer)
+        listener.start()
+        return listener
+
+
+def _page(
+    listing: Listing, statuses: Sequence[str], wanted: object, limit: int, cursor: str | None
+) -> Found:
+    from pyagent_orch.store.listing import Position, Wanted
+
+    if limit < 1:
+        raise ConfigurationError("limit", f"{limit} is less than 1")
+    assert isinstance(wanted, Wanted)
+    after = Position.parse(cursor) if cursor is not None else None
+    return listing.page(statuses, wanted, limit=limit, after=after, look_at=LOOK_AT)
+
+
+def _label(wire: Mapping[str, object]) -> AgentLabel:
+    kind = str(wire.get("kind", ""))
+    spec = wire.get("spec")
+    if kind == "model" and isinstance(spec, Mapping):
+        model = spec.get("model")
+        return AgentLabel(kind, str(spec.get("name", "")), str(model) if model else None)
+    return AgentLabel(kind, str(wire.get("name") or wire.get("flow") or wire.get("task") or kind))
