@@ -248,6 +248,33 @@ def test_a_task_that_takes_too_many_workers_along_is_failed(server: PrivateServe
     desk.close()
 
 
+def test_only_a_death_in_the_middle_of_its_own_run_counts_against_a_task(
+    server: PrivateServer,
+) -> None:
+    desk = Desk(server, max_worker_losses=2)
+    desk.submit()
+    for _ in range(3):
+        # Its worker dies before it has begun with it.
+        desk.beat("a", "t")
+        desk.lose_lease("a")
+        desk.client.delete(f"{desk.keys.prefix}sweeping")
+        desk.beat("b")
+        assert "worker-a" not in desk.store.fleet.workers()
+        # Its worker gives it back, or stops; its agent fails.
+        desk.release(desk.claimed("b"), "b")
+        desk.claimed("b")
+        desk.store.fleet.leave("b", "worker-b", [])
+        desk.beat("b")
+        desk.retry(desk.claimed("b"), "b")
+    assert desk.client.hget(desk.keys.task("t"), "losses") is None
+    assert desk.release(desk.claimed(), lost=True) == "ok"
+    assert desk.release(desk.claimed(), lost=True) == "failed"
+    # What an operator sends again begins from nothing.
+    desk.store.records.requeue("t")
+    assert desk.release(desk.claimed(), lost=True) == "ok"
+    desk.close()
+
+
 def test_a_worker_that_stops_gives_back_what_it_has_and_the_attempt_does_not_count(
     desk: Desk,
 ) -> None:
