@@ -51,7 +51,7 @@ class Scribe:
         self.following = threading.RLock()
         """Held by who reads Redis and writes what he read; appending alone does not take it."""
         self._early: set[Key] = set()
-        self._revisions: dict[str, str] = {}
+        self._revisions: dict[str, tuple[str, str]] = {}
         self._store: Store | None = None
 
     @property
@@ -216,9 +216,9 @@ class Scribe:
             state = state_of(key[0], raw)
             new = not self.has(key) and key not in self.expected
             if key[0] == JOB:
-                # Its owner may change everything.
-                revision = raw.fields.get("rev", "")
-                new = self._revisions.get(raw.id) != revision
+                # Its owner may change everything, or have removed one of this id before.
+                revision = (raw.fields["created"], raw.fields.get("rev", ""))
+                new = self._revisions.get(raw.id) != revision or not self.has(key)
                 self._revisions[raw.id] = revision
             if new:
                 base = base_of(key[0], raw)

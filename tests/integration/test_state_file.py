@@ -19,9 +19,8 @@ from pyagent_orch import (
     WorkflowStatus,
     agent,
 )
-from pyagent_orch.embedded.server import PrivateServer
 from support import fleet_agents
-from support.fleet import Fleet, until
+from support.fleet import until
 from support.state_files import entries, ids, latest, lose_redis
 
 Make = Callable[..., Orchestrator]
@@ -303,53 +302,3 @@ def test_what_redis_has_is_the_truth_and_the_file_takes_it(embedded: Make, path:
     assert orch.get_task(second.id).output == "in Redis only"
     assert orch.status(third.id) is TaskStatus.PENDING
     assert orch.get_workflow(flow.id).output == 5
-
-
-# --- scheduled jobs ---------------------------------------------------------------------
-
-
-def test_scheduled_jobs_go_on_on_a_new_and_empty_redis(embedded: Make, path: Path) -> None:
-    orch = embedded(state_file=path)
-    daily = orch.schedule(
-        agent=fleet_agents.echo, input="{run}", cron="0 8 * * *", timezone="Europe/Berlin",
-        name="daily", id="daily",
-    )  # fmt: skip
-    often = orch.schedule(agent=fleet_agents.echo, input="tick", interval_seconds=1, id="often")
-    paused = orch.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, id="paused")
-    gone = orch.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, id="gone")
-    assert {"daily", "often", "paused", "gone"} == ids(path, "job")
-    orch.pause(paused.id)
-    assert latest(path, "paused", "job.state")["record"]["enabled"] == "0"
-    orch.unschedule(gone.id)
-    assert ids(path, "job.gone") == {"gone"}
-    until(lambda: often.runs >= 2)
-    until(lambda: int(latest(path, "often", "job.state")["record"]["runs"]) >= 2)
-    # What a job is made of is in the file once, however often it runs.
-    assert [one["id"] for one in entries(path) if one["kind"] == "job"].count("often") == 1
-    run = often.last_run
-    orch.close()
-    before = int(latest(path, "often", "job.state")["record"]["runs"])
-    lose_redis(path)
-    orch = embedded(state_file=path)
-    jobs = {job.id: job for job in orch.jobs()}
-    assert jobs.keys() == {"daily", "often", "paused"}
-    assert jobs["daily"].next_run == daily.next_run
-    assert (jobs["daily"].name, jobs["daily"].timezone) == ("daily", "Europe/Berlin")
-    assert (jobs["paused"].enabled, jobs["paused"].next_run) == (False, None)
-    until(lambda: jobs["often"].runs > before)
-    assert jobs["often"].last_run != run
-    restored = {event.subject for event in orch.events() if event.type == "job.restored"}
-    assert restored == {"daily", "often", "paused"}
-
-
-def test_a_job_that_others_removed_meanwhile_does_not_come_back(
-    server: PrivateServer, namespace: str, path: Path, fleet: Fleet
-) -> None:
-    with Orchestrator(redis_url=server.url, namespace=namespace, state_file=path) as orch:
-        orch.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, id="mine")
-        orch.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, id="kept")
-        fleet.orchestrator.schedule(agent=fleet_agents.echo, interval_seconds=60, id="theirs")
-        assert ids(path, "job") == {"mine", "kept"}
-    fleet.orchestrator.unschedule("mine")
-    with Orchestrator(redis_url=server.url, namespace=namespace, state_file=path) as orch:
-        assert {job.id for job in orch.jobs()} == {"kept", "theirs"}

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,13 @@ def entries(path: Path) -> list[dict[str, Any]]:
     assert content["format"] == "pyagent_orch state"
     found: list[dict[str, Any]] = content["entries"]
     return found
+
+
+def edit(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """Change the entries of a file that nobody has open, as somebody with an editor."""
+    content = json.loads(path.read_bytes())
+    content["entries"] = change(content["entries"])
+    path.write_text(json.dumps(content, indent=1))
 
 
 def ids(path: Path, kind: str = "task") -> set[str]:
