@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from pyagent_orch.models.events import Event
     from pyagent_orch.models.retry import RetryPolicy
     from pyagent_orch.models.tasks import Task
+    from pyagent_orch.models.texts import TextPiece, TextStream
     from pyagent_orch.models.usage import Usage
     from pyagent_orch.orchestrator import Orchestrator
     from pyagent_orch.orchestrator.agent_patterns import AgentPatterns
@@ -125,6 +126,7 @@ _HOMES = {
     "models.events": ("Event",),
     "models.retry": ("RetryPolicy",),
     "models.tasks": ("Task",),
+    "models.texts": ("TextPiece", "TextStream"),
     "models.usage": ("Usage",),
     "orchestrator": ("Orchestrator",),
     "orchestrator.agent_patterns": ("AgentPatterns",),
@@ -200,6 +202,8 @@ __all__ = [
     "TaskSkippedError",
     "TaskStatus",
     "TaskTimeoutError",
+    "TextPiece",
+    "TextStream",
     "UnknownDependencyError",
     "Usage",
     "Workflow",

@@ -43,6 +43,9 @@ class Settings(BaseModel):
     """How long finished records, outputs and Celery results stay; seconds."""
     events_max_length: int = Field(default=100_000, ge=1_000)
     """How many events the stream keeps, about."""
+    text_max_bytes: int = Field(default=1_000_000, ge=0)
+    """How much of the text that a running task writes is shown before it ends; bytes. 0: models
+    are not asked for partial text, and none is shown."""
     lease_seconds: float = Field(default=10.0, ge=1.0)
     """A worker that has not renewed its lease for so long is lost; seconds."""
     heartbeat_seconds: float = Field(default=1.0, ge=0.1)

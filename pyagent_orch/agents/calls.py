@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from pyagent_orch.agents.contract import RUN, RunState
+from pyagent_orch.agents.contract import RUN, TEXT, RunState, TextSink
 from pyagent_orch.agents.loop import from_thread
 from pyagent_orch.agents.outputs import as_json
 from pyagent_orch.agents.schema import problem_with
@@ -44,6 +44,8 @@ class ModelAdapter(Protocol):
     async def __call__(self, model: str, agent: Agent, prompt: str) -> ModelAnswer:
         """Ask the model once, tool calls included.
 
+        Where `TEXT` holds a sink, a text is written to it as it comes.
+
         Args:
             model: the whole name, `provider:model`.
             agent: instructions, tools, output schema, settings, limits.
@@ -71,7 +73,12 @@ def register_model(provider: str, adapter: ModelAdapter) -> None:
 
 
 async def ask(
-    agent: Agent, value: JSONValue, *, default_model: str | None, context: Mapping[str, JSONValue]
+    agent: Agent,
+    value: JSONValue,
+    *,
+    default_model: str | None,
+    context: Mapping[str, JSONValue],
+    text: TextSink | None = None,
 ) -> JSONValue:
     """Ask an agent's model; what it cost is noted in the run.
 
@@ -80,6 +87,7 @@ async def ask(
         value: the input, text or JSON.
         default_model: the model of agents that name none; None is the offline model.
         context: maps the names of upstream tasks to their outputs.
+        text: takes the answer as it comes, if it is a text.
 
     Raises:
         RateLimitedError: the provider said 429.
@@ -88,11 +96,16 @@ async def ask(
     """
     model = agent.model or default_model or OFFLINE
     adapter = _adapters.get(model.partition(":")[0]) or await _built_in(model, agent)
-    answer = await adapter(model, agent, prompt_for(agent, value, context))
+    # Set in any case: an agent that a tool of this call asks does not write into its answer.
+    token = TEXT.set(text if agent.output_schema is None else None)
+    try:
+        answer = await adapter(model, agent, prompt_for(agent, value, context))
+    finally:
+        TEXT.reset(token)
     state: RunState | None = RUN.get()
     if state is not None:
         # Also when the answer is refused below: it was paid for.
-        state.spent.append(answer.usage)
+        state.spent.append(lambda: answer.usage)
     output = as_json(answer.output, agent.name)
     if agent.output_schema is not None:
         problem = problem_with(output, agent.output_schema)
@@ -102,7 +115,7 @@ async def ask(
 
 
 async def _built_in(model: str, agent: Agent) -> ModelAdapter:
-    if model == OFFLINE:
+    if model == OFFLINE or model.startswith(f"{OFFLINE}:"):
         from pyagent_orch.agents import offline
 
         return offline.answer

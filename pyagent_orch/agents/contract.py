@@ -7,9 +7,10 @@ tells running code which run it belongs to. Knows no model and no event loop.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue
@@ -28,6 +29,16 @@ class AgentWire:
     """The content's hash, 16 hexadecimal digits; equal agents have equal hashes."""
     name: str
     """The name for people."""
+
+
+class TextSink(Protocol):
+    """Takes the text of a run while it is written. Safe to share between threads; no I/O."""
+
+    def write(self, text: str) -> None:
+        """Add to the text."""
+
+    def start_over(self) -> None:
+        """What is written from now on takes the place of what was written before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,18 @@ class Invocation:
     interruptible: bool = False
     """Whether a signal can end a synchronous callable here: true in the main thread of a
     prefork child. Elsewhere a callable with a deadline runs in a thread of its own."""
+    text: TextSink | None = field(default=None, repr=False, compare=False)
+    """Who watches the run's text; None: nobody does."""
+
+    def write(self, text: str) -> None:
+        """Show a text to who streams the task, behind what was written before.
+
+        From any thread or coroutine of the run; takes no time. It reaches them in pieces, some
+        ten a second. What counts in the end is what the agent returns: when that is a text,
+        and another one, it takes the place of what was written.
+        """
+        if self.text is not None and text:
+            self.text.write(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +100,9 @@ class RunState:
     invocation: Invocation
     ends_at: float | None
     """When the deadline is, on the monotonic clock; None for no limit."""
-    spent: list[Usage] = field(default_factory=list)
-    """What the model calls of this run cost, the nested ones included."""
+    spent: list[Callable[[], Usage]] = field(default_factory=list)
+    """Each says what a model call of this run cost, the nested ones included; that of a call
+    that runs, what it cost so far."""
 
     def remaining(self) -> float | None:
         """Seconds to the deadline, >= 0; None for no limit."""
@@ -86,16 +110,20 @@ class RunState:
 
     def total_usage(self) -> Usage | None:
         """The sum of what was spent; None if no model was asked."""
-        if not self.spent:
-            return None
-        total, *rest = self.spent
-        for usage in rest:
-            total += usage
+        total: Usage | None = None
+        for spent in list(self.spent):
+            usage = spent()
+            if usage.requests:
+                total = usage if total is None else total + usage
         return total
 
 
 RUN: ContextVar[RunState | None] = ContextVar("pyagent_orch_run", default=None)
 """The run of the code at hand; set by `invoke`, inherited by its threads and coroutines."""
+
+
+TEXT: ContextVar[TextSink | None] = ContextVar("pyagent_orch_text", default=None)
+"""Where the model call at hand writes its answer while it comes; set by `ask`."""
 
 
 def current_run() -> Invocation | None:

@@ -6,13 +6,16 @@ its role, and the key sentences and most frequent terms of what it was given.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+import math
 import os
 import re
 from collections import Counter
 
 from pyagent_orch.agents.calls import OFFLINE, ModelAnswer
+from pyagent_orch.agents.contract import TEXT
 from pyagent_orch.agents.sample import Sampler
 from pyagent_orch.agents.spec import Agent
 from pyagent_orch.exceptions import ModelRequestError
@@ -46,13 +49,17 @@ who why will with would you your
 _COMMON = frozenset(_COMMON_WORDS.split())
 
 
-async def answer(model: str, agent: Agent, prompt: str) -> ModelAnswer:  # noqa: ARG001 - protocol
+async def answer(model: str, agent: Agent, prompt: str) -> ModelAnswer:
     """Answer without a model; a `ModelAdapter`.
 
+    Named `offline:20` it takes its time as a model does, and says 20 words a second.
+
     Raises:
-        ModelRequestError: no instance of the output schema could be made.
+        ModelRequestError: no instance of the output schema could be made, or what stands
+            behind `offline:` is no number of words.
     """
     _say_so_once()
+    pace = _pace(model, agent)
     output: JSONValue
     if agent.output_schema is None:
         output = digest(agent, prompt)
@@ -67,6 +74,7 @@ async def answer(model: str, agent: Agent, prompt: str) -> ModelAnswer:  # noqa:
                 "PYAGENT_ORCH_MODEL to a real model",
             ) from None
     written = output if isinstance(output, str) else str(output)
+    await _say(written, pace)
     usage = Usage(
         model=OFFLINE,
         requests=1,
@@ -75,6 +83,34 @@ async def answer(model: str, agent: Agent, prompt: str) -> ModelAnswer:  # noqa:
         cost_usd=0.0,
     )
     return ModelAnswer(output, usage)
+
+
+def _pace(model: str, agent: Agent) -> float:
+    """Seconds for each word."""
+    _, colon, words = model.partition(":")
+    if not colon:
+        return 0.0
+    try:
+        per_second = float(words)
+    except ValueError:
+        per_second = 0.0
+    if not 0 < per_second < math.inf:
+        raise ModelRequestError(
+            agent.name, f"{model[:80]!r} is no model; offline:20 says 20 words a second"
+        )
+    return 1 / per_second
+
+
+async def _say(text: str, pace: float) -> None:
+    sink = TEXT.get()
+    if not pace:
+        if sink is not None:
+            sink.write(text)
+        return
+    for word in re.findall(r"\s*\S+\s*", text):
+        await asyncio.sleep(pace)
+        if sink is not None:
+            sink.write(word)
 
 
 def digest(agent: Agent, prompt: str) -> str:

@@ -9,17 +9,25 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pydantic_ai
+from pydantic_ai.messages import (
+    AgentStreamEvent,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+)
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage, UsageLimits
 
 from pyagent_orch.agents.calls import ModelAnswer, not_installed
+from pyagent_orch.agents.contract import RUN, TEXT, TextSink
 from pyagent_orch.agents.functions import Function, readable_name
 from pyagent_orch.agents.local import local_function
 from pyagent_orch.agents.loop import background_loop, from_thread
@@ -52,11 +60,25 @@ async def answer(model: str, agent: Agent, prompt: str) -> ModelAnswer:
             request_limit=agent.limits.requests or UsageLimits().request_limit,
             total_tokens_limit=agent.limits.tokens,
         )
+        used = RunUsage()
+        state = RUN.get()
+        meter = functools.partial(_usage, model, used)
+        if state is not None:
+            # From now on, so that a call that fails or is stopped is paid for, too.
+            state.spent.append(meter)
+        sink = TEXT.get()
         try:
-            result = await runner.run(prompt, usage_limits=limits)
+            result = await runner.run(
+                prompt,
+                usage_limits=limits,
+                usage=used,
+                event_stream_handler=None if sink is None else functools.partial(_show, sink),
+            )
         except RUN_ERRORS as error:
             failure = meaning_of(error, agent.name, model)
         else:
+            if state is not None:
+                state.spent.remove(meter)
             output: JSONValue = result.output
             if agent.output_schema is not None and as_object(agent.output_schema)[1]:
                 output = result.output["result"]
@@ -64,6 +86,24 @@ async def answer(model: str, agent: Agent, prompt: str) -> ModelAnswer:
     # Outside the handlers: the provider's error may hold what must not be recorded, and Python
     # would chain it to ours.
     raise failure
+
+
+async def _show(sink: TextSink, _: object, events: AsyncIterable[AgentStreamEvent]) -> None:
+    """Write the text of one answer of the model as it comes; called for each of a run."""
+    begun = False
+    async for event in events:
+        if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+            text = event.part.content
+        elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
+            text = event.delta.content_delta
+        else:
+            continue
+        if text and not begun:
+            begun = True
+            # What it said before it used its tools, or was asked to correct itself.
+            sink.start_over()
+        if text:
+            sink.write(text)
 
 
 def _built(model: str, agent: Agent) -> pydantic_ai.Agent[None, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import wait
 from typing import Any, TypeVar
 
@@ -22,12 +22,18 @@ from pyagent_orch.agents.registry import AGENTS, resolve_function
 from pyagent_orch.agents.spec import Agent
 from pyagent_orch.agents.wire import CallableRef, from_wire
 from pyagent_orch.exceptions import TaskTimeoutError
+from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue
 
 T = TypeVar("T")
 
 
-def invoke(wire_json: str, input: JSONValue, invocation: Invocation) -> AgentOutcome:  # noqa: A002
+def invoke(
+    wire_json: str,
+    input: JSONValue,  # noqa: A002 - the contract's name
+    invocation: Invocation,
+    bill: Callable[[Usage], object] = lambda _: None,
+) -> AgentOutcome:
     """Run an agent and wait for its output.
 
     A synchronous callable without a deadline, or where a signal can end it, runs
@@ -40,6 +46,7 @@ def invoke(wire_json: str, input: JSONValue, invocation: Invocation) -> AgentOut
         wire_json: what `to_wire` made.
         input: the task's input.
         invocation: the attempt; its deadline starts now.
+        bill: called when it fails, with what its model calls cost until then.
 
     Raises:
         AgentNotFoundError: this process has no such agent.
@@ -62,6 +69,11 @@ def invoke(wire_json: str, input: JSONValue, invocation: Invocation) -> AgentOut
             else:
                 function = local_function(target.key)
             output = as_json(_run_callable(function, input, state), invocation.name)
+    except BaseException:
+        spent = state.total_usage()
+        if spent is not None:
+            bill(spent)
+        raise
     finally:
         RUN.reset(token)
     return AgentOutcome(output, state.total_usage())
@@ -81,7 +93,13 @@ def cancel_run(task_id: str) -> bool:
 
 def _run_model(agent: Agent, value: JSONValue, state: RunState) -> JSONValue:
     invocation = state.invocation
-    work = ask(agent, value, default_model=invocation.default_model, context=invocation.context)
+    work = ask(
+        agent,
+        value,
+        default_model=invocation.default_model,
+        context=invocation.context,
+        text=invocation.text,
+    )
     return background_loop().run(
         work,
         task_id=invocation.task_id,

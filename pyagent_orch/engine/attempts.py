@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from celery.exceptions import Ignore
 
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.exceptions import AgentNotFoundError, RateLimitedError
 from pyagent_orch.models.retry import RetryPolicy
+from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import to_json
 from pyagent_orch.states import TaskStatus
 from pyagent_orch.store.runs import Claim, Runs
@@ -68,15 +72,33 @@ def next_attempt(claim: Claim, error: BaseException) -> NextAttempt | None:
     return NextAttempt(policy.delay_after(failures), counts=True)
 
 
+def usage_with(claim: Claim, spent: Iterable[Usage]) -> str:
+    """What the task has cost so far and in this attempt, as JSON; empty when no model was asked."""
+    before = claim.fields.get("usage")
+    bills = [Usage.model_validate_json(before)] if before else []
+    bills += spent
+    if not bills:
+        return ""
+    return reduce(add, bills).model_dump_json(exclude_defaults=True)
+
+
 def end_attempt(
-    runtime: Runtime, runs: Runs, claim: Claim, error: BaseException, usage: str = ""
+    runtime: Runtime, runs: Runs, claim: Claim, error: BaseException, spent: Iterable[Usage] = ()
 ) -> NextAttempt | None:
     """Record a failed attempt: one act, which says what follows.
+
+    Args:
+        runtime: the engine's state.
+        runs: the store's calls.
+        claim: the run.
+        error: why it failed.
+        spent: what its model calls cost.
 
     Returns:
         The next attempt, or None when the task has failed (or is final for another reason).
     """
     following = _wait_for_agent(runtime, error) or next_attempt(claim, error)
+    usage = usage_with(claim, spent)
     text = _middle_cut(_message(error), MESSAGE_LIMIT)
     lines = _middle_cut("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
     kind = type(error)
@@ -84,7 +106,7 @@ def end_attempt(
     if following is not None:
         delay, counts = following.delay, following.counts
         runtime.patiently(
-            lambda: runs.retry(claim, runtime.lease_id, delay, ours, counts=counts),
+            lambda: runs.retry(claim, runtime.lease_id, delay, ours, counts=counts, usage=usage),
             f"retry of task {claim.id}",
         )
         return following

@@ -13,7 +13,7 @@ from typing import Any
 from celery.exceptions import Ignore, Retry
 
 from pyagent_orch.agents import AgentOutcome
-from pyagent_orch.engine.attempts import NOT_RUN, Unwanted, end_attempt
+from pyagent_orch.engine.attempts import NOT_RUN, Unwanted, end_attempt, usage_with
 from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.engine.work import Work
@@ -93,8 +93,8 @@ def _attempt(self: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...
         Exception: it failed for good; recorded.
     """
     runs, lease = runtime.store.runs, runtime.lease_id
+    work = Work(runtime, claim, received)
     try:
-        work = Work(runtime, claim, received)
         wanted = work.wanted
         outcome = work.run() if wanted else None
         if isinstance(outcome, AgentOutcome):
@@ -104,7 +104,7 @@ def _attempt(self: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...
         # The record says so already; that is why the agent was stopped.
         raise _no_output(self, claim.id, TaskStatus.CANCELLED) from None
     except Exception as error:
-        following = end_attempt(runtime, runs, claim, error)
+        following = end_attempt(runtime, runs, claim, error, work.spent)
         if following is None:
             raise
         if leads_on(self.request):
@@ -127,7 +127,7 @@ def _finish(self: Any, runtime: Runtime, claim: Claim, outcome: AgentOutcome) ->
     """Record an output; returns the one that is recorded, which may be another attempt's."""
     runs, lease = runtime.store.runs, runtime.lease_id
     output = to_json(outcome.output)
-    usage = outcome.usage.model_dump_json(exclude_defaults=True) if outcome.usage else ""
+    usage = usage_with(claim, [outcome.usage] if outcome.usage else [])
     fault_point("before_finish")
     verdict = runtime.patiently(
         lambda: runs.finish(claim, lease, output, usage, leads_on=leads_on(self.request)),

@@ -16,6 +16,7 @@ from pyagent_orch.store import Address, MessageTemplate, Store
 
 if TYPE_CHECKING:
     from pyagent_orch.engine.keeper import Keeper
+    from pyagent_orch.engine.texts import TextDesk
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,17 @@ class Runtime:
         script that resumes a state file defines it further down."""
         self._message: MessageTemplate | None = None
         self._store: tuple[int, Store] | None = None
+        self._texts: TextDesk | None = None
+
+    @property
+    def texts(self) -> TextDesk:
+        """Where the runs of this process have their text sent from."""
+        found = self._texts
+        if found is None or found.pid != os.getpid():
+            from pyagent_orch.engine.texts import TextDesk
+
+            found = self._texts = TextDesk(self)
+        return found
 
     def prepare(self) -> None:
         """Make what the children of a fork need, so that each does not make it again."""
@@ -88,6 +100,9 @@ class Runtime:
 
     def close(self) -> None:
         """Close this process's connections. Idempotent."""
+        if self._texts is not None:
+            self._texts.stop()
+            self._texts = None
         found, self._store = self._store, None
         if found is not None and found[0] == os.getpid():
             found[1].close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -49,6 +49,8 @@ class Work:
     runtime: Runtime
     claim: Claim
     received: tuple[Any, ...] = ()
+    spent: list[Usage] = field(default_factory=list)
+    """What an attempt that failed has cost."""
 
     @cached_property
     def names(self) -> Mapping[str, str]:
@@ -179,8 +181,16 @@ class Work:
             deadline_seconds=float(timeout) if timeout else None,
             default_model=self.runtime.settings.model,
             interruptible=self.runtime.interruptible,
+            text=self.runtime.texts.begin(self.claim.id, self.claim.run),
         )
-        return invoke(self.claim.agent, self.input, invocation)
+        try:
+            outcome = invoke(self.claim.agent, self.input, invocation, self.spent.append)
+        except BaseException:
+            self.runtime.texts.drop(invocation.text)
+            raise
+        # A text that is recorded is shown from the record.
+        self.runtime.texts.end(invocation.text, shown=isinstance(outcome.output, str))
+        return outcome
 
     # --- flows ------------------------------------------------------------------------
 

@@ -83,6 +83,16 @@ class Witness(Protocol):
         """Its callbacks have been called."""
 
 
+class Tap(Protocol):
+    """Hears of everything after all others, such as the streams of text."""
+
+    def saw(self, events: Sequence[Event]) -> None:
+        """A page of events that is delivered."""
+
+    def lost_sight(self) -> None:
+        """Redis was out of sight: events may be missing."""
+
+
 def key_of(live: Live) -> Key:
     """How a live object is known here."""
     return ("task" if isinstance(live, Task) else "workflow", live.id)
@@ -99,6 +109,7 @@ class Listener:
 
     def __init__(self, store: Store, adopter: Adopter, witness: Witness | None = None) -> None:
         self._store, self._adopter, self._witness = store, adopter, witness
+        self.tap: Tap | None = None
         self._lock = threading.Lock()
         self._live: dict[Key, list[weakref.ref[Live]]] = {}
         self._callbacks: dict[Key, list[tuple[Live, Handler]]] = {}
@@ -262,6 +273,8 @@ class Listener:
                     if self._witness is not None:
                         self._witness.see(events)
                     self._deliver(events)
+                    if self.tap is not None:
+                        self.tap.saw(events)
                     self._position = events[-1].id
                 pause, lost_sight = 0.1, False
             except (OrchestratorConnectionError, RedisError) as error:
@@ -299,6 +312,8 @@ class Listener:
             )
         if _order(self._store.events.last_id()) < _order(self._position):
             self._position = "0-0"
+        if self.tap is not None:
+            self.tap.lost_sight()
 
     def _read(self, keys: Iterable[Key]) -> Mapping[Key, Record]:
         keys = list(keys)

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from pyagent_orch.config import Settings
 from pyagent_orch.exceptions import OrchestratorClosedError, OrchestratorConnectionError
+from pyagent_orch.models.texts import TEXT_EVENT
 
 if TYPE_CHECKING:
     from pyagent_orch.embedded.session import EmbeddedSession
     from pyagent_orch.engine.client import Client
     from pyagent_orch.listener import DurableHandler, Listener
     from pyagent_orch.listener.follower import Adopter
+    from pyagent_orch.listener.texts import TextHub
     from pyagent_orch.state.state_file import StateFile
     from pyagent_orch.store import Store
 
@@ -42,6 +44,7 @@ class Connection:
         self._client: Client | None = None
         self._session: EmbeddedSession | None = None
         self._listener: Listener | None = None
+        self._texts: TextHub | None = None
         self._state: StateFile | None = None
 
     @property
@@ -66,7 +69,7 @@ class Connection:
             if client is None or client.pid != os.getpid():
                 forked = client is not None
                 # The parent's threads and connections are not ours to end.
-                self._listener, self._state, self.durable = None, None, []
+                self._listener, self._texts, self._state, self.durable = None, None, None, []
                 try:
                     client = self._client = self._connect(forked=forked)
                     self._follow_state(client)
@@ -147,6 +150,26 @@ class Connection:
                     self._listener = listener
         return listener
 
+    @property
+    def present_texts(self) -> TextHub | None:
+        """The streams of text, if there are any."""
+        return self._texts
+
+    @property
+    def texts(self) -> TextHub:
+        """The streams of text of this process, and the listener that tells them of ends."""
+        listener = self.listener
+        with self.lock:
+            texts = self._texts
+            if texts is None:
+                from pyagent_orch.listener.texts import TextHub
+
+                texts = self._texts = listener.tap = TextHub(self.store)
+                for pattern, handler in self.handlers:
+                    if pattern == TEXT_EVENT:
+                        texts.add_handler(handler)
+        return texts
+
     def close(self) -> None:
         """Close everything. Idempotent."""
         with self.lock:
@@ -156,6 +179,7 @@ class Connection:
     def _let_go(self) -> None:
         with self.lock:
             listener, self._listener = self._listener, None
+            texts, self._texts = self._texts, None
             durable, self.durable = self.durable, []
             client, self._client = self._client, None
             session, self._session = self._session, None
@@ -167,6 +191,8 @@ class Connection:
             handler.stop()
         if listener is not None:
             listener.stop()
+        if texts is not None:
+            texts.stop()
         if state is not None and client is not None:
             state.witness.drain()
         if client is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyagent_orch.config import Settings
 from pyagent_orch.exceptions import (
+    ConfigurationError,
     IllegalMoveError,
     InvalidTaskError,
     TaskExistsError,
@@ -23,6 +24,7 @@ from pyagent_orch.exceptions import (
 )
 from pyagent_orch.models.checks import DEFAULT_PRIORITY, is_text, shown
 from pyagent_orch.models.tasks import Task
+from pyagent_orch.models.texts import TEXT_EVENT
 from pyagent_orch.orchestrator.browsing import Browsing
 from pyagent_orch.orchestrator.checkup import Checkup
 from pyagent_orch.orchestrator.connection import Connection
@@ -464,9 +466,9 @@ class Orchestrator(Browsing, DeadLetters, ScheduledJobs, Checkup):
         """Have a function called for events; a decorator when no handler is given.
 
         Handlers of `task.*` get a Task, of `job.*` a ScheduledJob (the Event when the job is
-        gone), of custom events the data, of others the
-        Event. They run one after the other in a thread of this process; one that
-        raises is logged and stops nobody.
+        gone), of custom events the data, of others the Event; those of `task.text` a
+        TextPiece, for what running tasks write. They run one after the other in a thread of
+        this process; one that raises is logged and stops nobody.
 
         Args:
             event: a type such as `task.completed`, or a pattern such as `task.*`.
@@ -480,6 +482,10 @@ class Orchestrator(Browsing, DeadLetters, ScheduledJobs, Checkup):
         if handler is None:
             return lambda function: self.on(event, function, durable=durable)
         if durable is not None:
+            if event == TEXT_EVENT:
+                raise ConfigurationError(
+                    "durable", f"{TEXT_EVENT} is not kept; task.completed has the whole output"
+                )
             from pyagent_orch.listener import DurableHandler
 
             served = DurableHandler(self._store, durable, event, handler, self._home)
@@ -488,9 +494,13 @@ class Orchestrator(Browsing, DeadLetters, ScheduledJobs, Checkup):
                 self._connection.durable.append(served)
             return handler
         listener = self._connection.listener
+        texts = self._connection.texts if event == TEXT_EVENT else None
         with self._connection.lock:
             self._connection.handlers.append((event, handler))
-        listener.add_handler(event, handler)
+        if texts is not None:
+            texts.add_handler(handler)
+        else:
+            listener.add_handler(event, handler)
         return handler
 
     def off(self, handler: Callable[..., object]) -> bool:
@@ -505,6 +515,8 @@ class Orchestrator(Browsing, DeadLetters, ScheduledJobs, Checkup):
         listener = connection.present_listener
         if listener is not None:
             listener.remove_handler(handler)
+        if connection.present_texts is not None:
+            connection.present_texts.remove_handler(handler)
         for served in durable:
             served.stop()
         return found or bool(durable)

@@ -27,6 +27,7 @@ from pyagent_orch.workflows import Plan, Workflow, WorkflowRecord
 if TYPE_CHECKING:
     from pyagent_orch.listener import Listener
     from pyagent_orch.models.records import TaskRecord
+    from pyagent_orch.models.texts import TextStream
     from pyagent_orch.orchestrator.connection import Connection
     from pyagent_orch.schedules.jobs import ScheduledJob
     from pyagent_orch.schedules.record import JobRecord
@@ -106,6 +107,19 @@ class Home:
     def cancel(self, task_id: str) -> bool:
         """Cancel a task; False when it was final already."""
         return self._store.records.cancel(task_id, "cancelled by request")
+
+    # --- TextSource -----------------------------------------------------------------------
+
+    def open_texts(self, stream: TextStream) -> None:
+        """Have a stream filled."""
+        texts = self._connection.texts
+        # The listener cannot tell of an end while one of its handlers waits for it.
+        texts.open(stream, polls=self._connection.listener.is_this_thread)
+
+    def close_texts(self, stream: TextStream) -> None:
+        """Have it filled no more."""
+        if not self._connection.closed:
+            self._connection.texts.close(stream)
 
     # --- WorkflowHome -----------------------------------------------------------------------
 

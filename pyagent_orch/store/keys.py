@@ -75,6 +75,12 @@ class Keys:
         """Celery's result of a task; the output is in it, and nowhere else."""
         return f"{self.celery_prefix}celery-task-meta-{task_id}"
 
+    def text(self, name: str) -> str:
+        """String: the latest text of a running task, behind a line that marks it; also the
+        channel on which what is added to the text of a task, or of a workflow's, is told.
+        """
+        return f"{self.prefix}text:{name}"
+
     def status(self, status: str) -> str:
         """Sorted set: ids of the tasks in a state, by the time of their last move, ms."""
         return f"{self.prefix}status:{status}"

@@ -146,7 +146,14 @@ class Runs:
         return self._verdict(self._acts.run("fail_v1", args))
 
     def retry(
-        self, claim: Claim, lease_id: str, delay: float, error: str, *, counts: bool
+        self,
+        claim: Claim,
+        lease_id: str,
+        delay: float,
+        error: str,
+        *,
+        counts: bool,
+        usage: str = "",
     ) -> Verdict:
         """Put the task off for another attempt.
 
@@ -156,6 +163,7 @@ class Runs:
             delay: seconds, >= 0.
             error: our form of it, JSON.
             counts: whether this attempt counts as a failure; not so after a 429.
+            usage: JSON, with this attempt's, or empty.
         """
         args: list[str | int] = [
             claim.id,
@@ -164,6 +172,7 @@ class Runs:
             int(delay * 1000),
             error,
             "1" if counts else "0",
+            usage,
         ]
         return self._verdict(self._acts.run("retry_v1", args))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyagent_orch.store.inspect import NamespaceFacts, ServerFacts
     from pyagent_orch.store.schedules import Schedules
     from pyagent_orch.store.snapshots import Snapshots
+    from pyagent_orch.store.texts import Texts
 
 HARD_LIMIT_GRACE_SECONDS = 5
 """How long code may go on after Celery's soft limit before its process is ended."""
@@ -114,6 +115,13 @@ class Store:
             self.client, self.keys, self._settings.events_max_length, self.address.label
         )
 
+    @cached_property
+    def texts(self) -> Texts:
+        """Text of running tasks."""
+        from pyagent_orch.store.texts import Texts
+
+        return Texts(self.client, self.acts, self.keys, self.address.label)
+
     def inspect_server(self) -> ServerFacts:
         """What the server is, for the doctor; see `store.inspect`.
 
@@ -173,6 +181,7 @@ class Store:
             "runs",
             "fleet",
             "events",
+            "texts",
         ):
             self.__dict__.pop(part, None)
         if client is not None:

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyagent_orch.models.tasks import Task
+from pyagent_orch.models.texts import TextSource
 
 if TYPE_CHECKING:
     from pyagent_orch.workflows.workflow import Workflow
 
 
-class WorkflowHome(Protocol):
+class WorkflowHome(TextSource, Protocol):
     """What a live workflow asks of the orchestrator that it belongs to."""
 
     def refresh_workflow(self, workflow: Workflow, *, tasks: bool) -> None:

@@ -16,6 +16,7 @@ from pyagent_orch.exceptions import (
     WorkflowFailedError,
 )
 from pyagent_orch.models.tasks import Task, reference
+from pyagent_orch.models.texts import START, TextStream
 from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue
 from pyagent_orch.states import ExecutionPattern, WorkflowStatus
@@ -215,7 +216,7 @@ class Workflow:
 
     @property
     def usage(self) -> Usage:
-        """What the model calls of all its recorded answers cost together."""
+        """What the model calls of all its tasks cost, those of failed attempts included."""
         self._fresh(tasks=True)
         return usage_of(self.all_tasks)
 
@@ -252,6 +253,14 @@ class Workflow:
         if self.status is WorkflowStatus.CANCELLED:
             raise WorkflowCancelledError(self.id, self.error or "")
         return self.output
+
+    def stream(self, *, timeout: float | None = None) -> TextStream:
+        """The text that its tasks write, as `Task.stream`; also of those decided at run time.
+
+        Args:
+            timeout: seconds for the whole; None: as long as it takes.
+        """
+        return TextStream(self._submitted(), "workflow", self.id, START, timeout)
 
     def cancel(self) -> bool:
         """Cancel what waits and what runs; False when it was final already."""

@@ -12,7 +12,7 @@ from pyagent_orch import Orchestrator, Task, Workflow
 from pyagent_orch.doctor import Severity
 from support.acl import add_user
 from support.fleet import Fleet, until
-from support.fleet_agents import async_sleep, echo, fail
+from support.fleet_agents import async_sleep, echo, fail, tell
 from support.raw_server import RawServer
 
 
@@ -57,18 +57,9 @@ def test_the_users_of_the_document_can_do_their_work(
         found = {one.id: one for one in fleet.orchestrator.doctor()}
         assert "1 message" in found["messages.rejected"].what
         assert found["redis.permissions"].severity is Severity.OK, found["redis.permissions"]
-        # The channels of texts, which workers write and clients follow.
-        text = f"pyagent:1:{namespace}:text:{task.id}"
-        with (
-            redis.Redis.from_url(orch._store.address.client_url) as reader,
-            reader.pubsub() as texts,
-        ):
-            texts.subscribe(text)
-            assert texts.get_message(timeout=5)["type"] == "subscribe"
-            with redis.Redis.from_url(fleet.url) as writer:
-                assert writer.publish(text, "piece") == 1
-            assert texts.get_message(timeout=5)["data"] == b"piece"
         assert len(orch.tasks()) == 6
+        told = orch.submit(tell, {"text": "a b c d e f", "seconds": 0.06})
+        assert next(p.text for p in told.stream(timeout=20)).startswith("a b")
         assert len(orch.workers()) == 1
         # And again after Redis has come back, when all has to be declared anew.
         raw.kill()

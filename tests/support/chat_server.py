@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections import deque
@@ -69,12 +70,20 @@ class Behaviour:
     delay_seconds: float = 0.0
     cut_after: int | None = None
     """Close the connection after so many bytes of the body."""
+    word_seconds: float = 0.0
+    """When it is streamed: how long each word takes."""
+    held: threading.Event | None = None
+    """When it is streamed: the second half waits for this."""
+    half_only: bool = False
+    """When it is streamed: close the connection instead of sending the second half."""
 
 
-def answer(text: str, *, usage: tuple[int, int] = (11, 7), delay_seconds: float = 0.0) -> Behaviour:
-    """Answer with text; `usage` is tokens in and out."""
+def answer(
+    text: str, *, usage: tuple[int, int] = (11, 7), delay_seconds: float = 0.0, **streamed: Any
+) -> Behaviour:
+    """Answer with text; `usage` is tokens in and out, the rest fields of `Behaviour`."""
     message = {"role": "assistant", "content": text}
-    return Behaviour(message=message, usage=usage, delay_seconds=delay_seconds)
+    return Behaviour(message=message, usage=usage, delay_seconds=delay_seconds, **streamed)
 
 
 def tool_call(name: str, **arguments: Any) -> Behaviour:
@@ -269,9 +278,13 @@ async def _went_away(reader: asyncio.StreamReader, seconds: float) -> bool:
 async def _send(writer: asyncio.StreamWriter, behaviour: Behaviour, request: ChatRequest) -> bool:
     """Send the answer; whether the connection may be used again."""
     streamed = behaviour.message is not None and bool(request.body.get("stream"))
+    if streamed and behaviour.cut_after is None:
+        return await _stream(writer, behaviour, request)
     body = behaviour.body
     if behaviour.message is not None:
-        body = (_events if streamed else _completion)(behaviour, request)
+        body = (
+            b"".join(_events(behaviour, request)) if streamed else _completion(behaviour, request)
+        )
     kind = "text/event-stream" if streamed else "application/json"
     lines = [
         f"HTTP/1.1 {behaviour.status} Scripted",
@@ -312,13 +325,34 @@ def _completion(behaviour: Behaviour, request: ChatRequest) -> bytes:
     return json.dumps(whole).encode()
 
 
-def _events(behaviour: Behaviour, request: ChatRequest) -> bytes:
+async def _stream(writer: asyncio.StreamWriter, behaviour: Behaviour, request: ChatRequest) -> bool:
+    """Send the answer event by event; whether the connection may be used again."""
+    writer.write(
+        b"HTTP/1.1 200 Scripted\r\ncontent-type: text/event-stream\r\n"
+        b"transfer-encoding: chunked\r\n\r\n"
+    )
+    events = _events(behaviour, request)
+    for place, event in enumerate(events):
+        if place == len(events) // 2:
+            if behaviour.half_only:
+                writer.close()
+                return False
+            if behaviour.held is not None:
+                await asyncio.to_thread(behaviour.held.wait, SECONDS)
+        if behaviour.word_seconds:
+            await asyncio.sleep(behaviour.word_seconds)
+        writer.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+    return True
+
+
+def _events(behaviour: Behaviour, request: ChatRequest) -> list[bytes]:
     """The answer as server-sent events: the text word by word, then the usage."""
     message = behaviour.message or {}
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [
-        {"content": word} for word in (message.get("content") or "").splitlines(keepends=True)
-    ]
+    deltas += [{"content": word} for word in re.findall(r"\s*\S+\s*", message.get("content") or "")]
     deltas += [{"tool_calls": [{"index": 0, **call}]} for call in message.get("tool_calls", ())]
     chunks = [
         {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
@@ -328,4 +362,4 @@ def _events(behaviour: Behaviour, request: ChatRequest) -> bytes:
         chunks.append({"choices": [], "usage": _usage(behaviour)})
     base = _base(request, "chat.completion.chunk")
     lines = [f"data: {json.dumps({**base, **chunk})}\n\n" for chunk in chunks]
-    return "".join([*lines, "data: [DONE]\n\n"]).encode()
+    return [line.encode() for line in [*lines, "data: [DONE]\n\n"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -65,6 +66,38 @@ def fail_until(value: dict[str, int]) -> str:
     if run.attempt < value["attempt"]:
         raise ConnectionError(f"attempt {run.attempt} fails")
     return f"attempt {run.attempt}"
+
+
+@register_agent
+def tell(value: dict[str, Any]) -> Any:
+    """Write the words of a text one by one; returns the text, or `value['output']`.
+
+    In each attempt before `value['attempt']` it stops half way and waits to be killed, or
+    raises if it has `value['raises']`.
+    """
+    run = current_run()
+    assert run is not None
+    words = re.findall(r"\s*\S+\s*", value["text"])
+    for place, word in enumerate(words):
+        if place == len(words) // 2 and run.attempt < value.get("attempt", 1):
+            time.sleep(value.get("seconds", 0.01) * 20)
+            if value.get("raises"):
+                raise ConnectionError("half way")
+            time.sleep(600)
+        run.write(word)
+        time.sleep(value.get("seconds", 0.01))
+    return value.get("output", "".join(words))
+
+
+@register_agent
+async def atell(value: dict[str, Any]) -> str:
+    """The same in a coroutine, without the attempts."""
+    run = current_run()
+    assert run is not None
+    for word in re.findall(r"\s*\S+\s*", value["text"]):
+        run.write(word)
+        await asyncio.sleep(value.get("seconds", 0.01))
+    return str(value["text"])
 
 
 @register_agent

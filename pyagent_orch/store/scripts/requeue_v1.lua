@@ -14,7 +14,7 @@ if call('HEXISTS', P .. 'agent:' .. r[2], 'json') == 0 then return {'gone', r[2]
 hold_agent(r[2])
 call('PERSIST', key)
 if r[4] then call('PERSIST', P .. 'key:' .. r[4]) end
-call('HDEL', key, 'error', 'finished', 'started', 'failures', 'losses', 'deferrals', 'usage')
+call('HDEL', key, 'error', 'finished', 'started', 'failures', 'losses', 'deferrals')
 call('HSET', key, 'status', 'pending')
 -- Tells its old end from the new one, to whoever has read the record just before.
 call('HINCRBY', key, 'requeues', 1)

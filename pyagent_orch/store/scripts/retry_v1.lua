@@ -1,7 +1,8 @@
 -- retry: an attempt failed and another one follows.
 --
 -- ARGV: id, run, worker's lease id, delay in ms, error as JSON,
---       '1' if the attempt counts as a failure, '0' if it was only put off (429).
+--       '1' if the attempt counts as a failure, '0' if it was only put off (429), usage as
+--       JSON, with that of this attempt, or ''.
 -- Returns {'ok'}, {'missing'}, {'final', status} or {'stale'}.
 
 local id, run, worker, delay = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -22,6 +23,7 @@ else
   call('HINCRBY', key, 'deferrals', 1)
 end
 call('HSET', key, 'status', 'retrying', 'error', ARGV[5])
+if ARGV[7] ~= '' then call('HSET', key, 'usage', ARGV[7]) end
 call('HDEL', key, 'owner')
 move(id, 'running', 'retrying')
 event('task.retried', id, 'name', r[3], 'attempt', r[4], 'worker', r[5], 'delay_ms', delay, 'error', ARGV[5])

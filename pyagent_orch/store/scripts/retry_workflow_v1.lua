@@ -83,7 +83,7 @@ event('workflow.retried', workflow, 'name', w[2], 'tasks', #order)
 for _, id in ipairs(order) do
   local task = P .. 'task:' .. id
   local r = call('HMGET', task, 'status', 'name')
-  call('HDEL', task, 'error', 'finished', 'started', 'failures', 'losses', 'deferrals', 'usage',
+  call('HDEL', task, 'error', 'finished', 'started', 'failures', 'losses', 'deferrals',
     'skip', 'ready', 'ok', 'bad', 'out', 'blocked')
   call('HSET', task, 'status', 'pending')
   call('HINCRBY', task, 'requeues', 1)
