@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.case import Case, Size
 from benchmarks.cases import CASES
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders import ALL, CONTENDERS
 from benchmarks.report import as_json, describe_machine, holds, table
 from benchmarks.rounds import Line, run_case
 from benchmarks.server import Server
@@ -36,11 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pyagent-bench-")))
         server = stack.enter_context(Server())
         machine = describe_machine(server.describe())
-        contenders = [kind(server, directory) for kind in CONTENDERS]
+        kinds = ALL if options.peers else CONTENDERS
+        contenders = [kind(server, directory) for kind in kinds]
         for case in cases:
             lines += run_case(case(size), contenders, options.rounds, server, _tell)
     _tell("")
-    names = [kind.name for kind in CONTENDERS]
+    names = [kind.name for kind in kinds]
     if options.json:
         print(json.dumps(as_json(lines, names, machine), indent=2))
     else:
@@ -48,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{options.rounds} interleaved rounds; medians, and the median of the rounds' ratios")
         print()
         print(table(lines, names))
+    if options.plot:
+        from benchmarks.plot import draw
+
+        draw(lines, names, options.plot)
     missed = [line for line in lines if not holds(line, names[-1], names[0])]
     return 1 if options.check and missed else 0
 
@@ -60,7 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list the cases")
     parser.add_argument("--rounds", type=_positive, default=5, help="default: 5")
     parser.add_argument("--scale", type=float, default=1.0, help="size of a round; default: 1")
+    parser.add_argument(
+        "--peers",
+        action="store_true",
+        help="other task queues, too; pip installs each into .venv-peers",
+    )
     parser.add_argument("--json", action="store_true", help="every figure of every round")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios, .svg or .png")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     return parser
 

@@ -5,12 +5,41 @@ Cases know this and no library; contenders know their library and no case.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.processes import WorkerProcess
 from benchmarks.server import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Layers of no-op tasks; each task waits for all, or some, of the layer before."""
+
+    layers: int
+    width: int
+    """Tasks of a layer."""
+    fan_in: int | None = None
+    """For how many of the layer before each waits, evenly spread; None for all of them."""
+    joined: bool = False
+    """Whether one more task waits for the whole last layer."""
+
+    @property
+    def count(self) -> int:
+        """How many tasks there are."""
+        return self.layers * self.width + self.joined
+
+    def needs(self, layer: int, place: int) -> list[int]:
+        """The places in the layer before that a task waits for."""
+        if layer == 0:
+            return []
+        if self.fan_in is None:
+            return list(range(self.width))
+        step = max(1, self.width // self.fan_in)
+        return sorted({(place + number * step) % self.width for number in range(self.fan_in)})
 
 
 class Contender(ABC):
@@ -51,6 +80,9 @@ class Contender(ABC):
         Args:
             pool: `threads` or `prefork`.
             concurrency: slots of the pool.
+
+        Raises:
+            NotImplementedError: the library has no such pool.
         """
 
     @property
@@ -68,6 +100,13 @@ class Contender(ABC):
     def submit(self, number: int) -> object:
         """Submit one no-op task, the usual way; returns its handle."""
 
+    def submit_singly(self, count: int) -> float:
+        """Submit no-op tasks one after the other; returns the seconds that it took."""
+        began = time.perf_counter()
+        for number in range(count):
+            self.submit(number)
+        return time.perf_counter() - began
+
     @abstractmethod
     def submit_many(self, count: int) -> Sequence[object]:
         """Submit no-op tasks in the fastest way that the library documents."""
@@ -79,6 +118,26 @@ class Contender(ABC):
     @abstractmethod
     def call(self, number: int) -> object:
         """Submit one no-op task and wait for its output, the usual way; returns the output."""
+
+    def call_times(self, count: int) -> list[float]:
+        """Call no-op tasks one after the other; returns the seconds that each took."""
+        times = []
+        for number in range(count):
+            began = time.perf_counter()
+            self.call(number)
+            times.append(time.perf_counter() - began)
+        return times
+
+    def run_workflow(self, shape: Shape) -> float:
+        """Submit no-op tasks that wait for one another, and wait for the last one.
+
+        Returns:
+            The seconds from submit to the end of the last.
+
+        Raises:
+            NotImplementedError: the library has no such thing.
+        """
+        raise NotImplementedError(f"{self.name} cannot run {shape}")
 
     @abstractmethod
     def count_done(self, handles: Sequence[object]) -> int:

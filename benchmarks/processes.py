@@ -26,13 +26,21 @@ class WorkerProcess:
         arguments: what stands behind `python`.
         environment: variables on top of this process's own.
         log: where its output goes.
+        python: which; this process's own when not given.
     """
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        python: Path | None = None,
+    ) -> None:
         self.log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [python or sys.executable, *arguments],
                 # Not the checkout: a worker must not find anything by accident.
                 cwd=log.parent,
                 env=clean_environment(environment),

@@ -12,27 +12,25 @@ from benchmarks.rounds import Line
 
 
 def table(lines: Sequence[Line], names: Sequence[str]) -> str:
-    """A table: medians, ratios to the first contender, and the bars.
+    """A table: medians, in brackets the ratios to the first contender, and the bars.
 
     Args:
         lines: the figures.
         names: the contenders; the last one is ours, which the bars are for.
     """
     baseline, ours = names[0], names[-1]
-    heads = ["", "unit", *names, *(f"{name} : {baseline}" for name in names[1:]), "must be", ""]
+    heads = ["", "unit", *names, "must be", ""]
     rows = []
     for line in lines:
-        ratios = [line.ratio(name, baseline) for name in names[1:]]
         metric = line.metric
         bar = ""
         if metric.bar is not None:
-            bar = f"{'>=' if metric.better == 'higher' else '<='} {metric.bar:g}"
+            bar = f"{'>=' if metric.better == 'higher' else '<='} {metric.bar:g}x"
         rows.append(
             [
                 metric.name,
                 metric.unit,
-                *(_figure(line.median(name)) for name in names),
-                *("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios),
+                *(_cell(line, name, baseline) for name in names),
                 bar,
                 "" if holds(line, ours, baseline) else "MISSED",
             ]
@@ -86,6 +84,12 @@ def describe_machine(server: str) -> dict[str, Any]:
         "server": server,
         **{name: version(name) for name in ("celery", "kombu", "redis", "pyagent-orch")},
     }
+
+
+def _cell(line: Line, name: str, baseline: str) -> str:
+    ratio = line.ratio(name, baseline)
+    figure = _figure(line.median(name))
+    return figure if name == baseline or ratio is None else f"{figure} ({ratio:.2f}x)"
 
 
 def _figure(value: float | None) -> str:

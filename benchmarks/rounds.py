@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -60,6 +60,7 @@ def run_case(
     }
     with ExitStack() as clean_up:
         clean_up.callback(server.clear)
+        able = []
         for contender in contenders:
             tell(f"{case.name}: {contender.name} gets ready")
             # A client for each case: what one has started, such as a thread that
@@ -67,9 +68,12 @@ def run_case(
             contender.open()
             clean_up.callback(contender.close)
             clean_up.callback(case.finish, contender)
-            case.prepare(contender)
+            # What a library does not have is not measured: a dash in the table.
+            with suppress(NotImplementedError):
+                case.prepare(contender)
+                able.append(contender)
         for number in range(rounds):
-            for contender in contenders:
+            for contender in able:
                 tell(f"{case.name}: round {number + 1} of {rounds}, {contender.name}")
                 # What the round before has left must not be collected in this one.
                 gc.collect()

@@ -56,10 +56,14 @@ class Server:
         """The URL of a database for Celery, kombu and Orchestrator."""
         return f"{self._server.broker_url}?virtual_host={database}"
 
+    def plain_url(self, database: int) -> str:
+        """The URL of a database for all who ask redis-py."""
+        return f"{self._server.url}?db={database}"
+
     def client(self, database: int) -> redis.Redis:
         """A client that looks at a database from outside."""
         if database not in self._clients:
-            self._clients[database] = redis.Redis.from_url(f"{self._server.url}?db={database}")
+            self._clients[database] = redis.Redis.from_url(self.plain_url(database))
         return self._clients[database]
 
     def describe(self) -> str:

@@ -5,10 +5,10 @@ Standard library only: every contender's worker imports it.
 
 from __future__ import annotations
 
-import os
-import threading
+import asyncio
 import time
 from pathlib import Path
+from uuid import uuid4
 
 GATE_SECONDS = 120.0
 """How long a gate is waited for at the most."""
@@ -30,9 +30,28 @@ def hold_until(gate: str) -> None:
     Raises:
         TimeoutError: it does not after `GATE_SECONDS`.
     """
-    Path(f"{gate}.held.{os.getpid()}.{threading.get_ident()}").touch()
-    deadline = time.monotonic() + GATE_SECONDS
-    while not Path(gate).exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError(gate)
+    deadline = _held(gate)
+    while not _is_open(gate, deadline):
         time.sleep(0.002)
+
+
+async def hold_until_async(gate: str) -> None:
+    """Do the same without a thread.
+
+    Raises:
+        TimeoutError: it does not after `GATE_SECONDS`.
+    """
+    deadline = _held(gate)
+    while not _is_open(gate, deadline):  # noqa: ASYNC110 - the gate is another process's
+        await asyncio.sleep(0.002)
+
+
+def _held(gate: str) -> float:
+    Path(f"{gate}.held.{uuid4().hex}").touch()
+    return time.monotonic() + GATE_SECONDS
+
+
+def _is_open(gate: str, deadline: float) -> bool:
+    if time.monotonic() > deadline:
+        raise TimeoutError(gate)
+    return Path(gate).exists()

@@ -7,12 +7,14 @@ from benchmarks.cases.latency import LATENCIES
 from benchmarks.cases.state_file import StateFile
 from benchmarks.cases.submit import SubmitMany, SubmitOne
 from benchmarks.cases.throughput import THROUGHPUTS
+from benchmarks.cases.workflows import WORKFLOWS
 
 CASES: tuple[type[Case], ...] = (
     *THROUGHPUTS,
     SubmitOne,
     SubmitMany,
     *LATENCIES,
+    *WORKFLOWS,
     Imports,
     StateFile,
     *COSTS,

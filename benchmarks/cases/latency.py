@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from statistics import quantiles
 
@@ -21,16 +20,11 @@ class Latency(Case):
         """Start the worker."""
         contender.start_worker(self.pool, self.concurrency)
         warm_up(contender, self.concurrency)
-        for number in range(20):
-            contender.call(number)
+        contender.call_times(20)
 
     def round(self, contender: Contender) -> Mapping[str, float]:
         """Call some, one after the other."""
-        times = []
-        for number in range(self.size.calls):
-            began = time.perf_counter()
-            contender.call(number)
-            times.append(1000 * (time.perf_counter() - began))
+        times = [1000 * seconds for seconds in contender.call_times(self.size.calls)]
         percentiles = quantiles(times, n=100)
         p50, p99 = self.metrics
         return {p50.name: percentiles[49], p99.name: percentiles[98]}

@@ -14,8 +14,7 @@ class Submit(Case):
 
     def prepare(self, contender: Contender) -> None:
         """Open the client's connections."""
-        for number in range(20):
-            contender.submit(number)
+        contender.submit_singly(20)
 
     def finish(self, contender: Contender) -> None:
         """Leave nothing behind."""
@@ -31,10 +30,7 @@ class SubmitOne(Submit):
     def round(self, contender: Contender) -> Mapping[str, float]:
         """Submit some, one after the other."""
         count = self.size.submitted_singly
-        began = time.perf_counter()
-        for number in range(count):
-            contender.submit(number)
-        return {self.metrics[0].name: count / (time.perf_counter() - began)}
+        return {self.metrics[0].name: count / contender.submit_singly(count)}
 
 
 class SubmitMany(Submit):

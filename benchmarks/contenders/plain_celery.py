@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contender import Contender
+from benchmarks.contender import Contender, Shape
+from benchmarks.draining import PATIENCE
 from benchmarks.processes import WorkerProcess, celery_arguments
 from benchmarks.work import text_of
 
@@ -66,6 +68,24 @@ class PlainCelery(Contender):
     def call(self, number: int) -> object:
         """`apply_async(...).get()`."""
         return self._noop.apply_async((text_of(number),)).get(timeout=60)
+
+    def run_workflow(self, shape: Shape) -> float:
+        """A chain of groups, which are chords where something follows."""
+        from celery import chain, chord, group
+
+        began = time.perf_counter()
+        layers = [
+            group([self._noop.si(text_of(place)) for place in range(shape.width)])
+            if shape.width > 1
+            else self._noop.si(text_of(0))
+            for _ in range(shape.layers)
+        ]
+        join = [self._noop.si(text_of(0))] if shape.joined else []
+        canvas = chain(*layers, *join)
+        if shape.layers == 1 and join:
+            canvas = chord(layers[0], join[0])
+        canvas.apply_async().get(timeout=PATIENCE, disable_sync_subtasks=False)
+        return time.perf_counter() - began
 
     def count_done(self, handles: Sequence[Any]) -> int:
         """Count the results' keys."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contender import Contender
+from benchmarks.contender import Contender, Shape
+from benchmarks.draining import PATIENCE
 from benchmarks.processes import WorkerProcess, celery_arguments
 from benchmarks.work import text_of
-from pyagent_orch import Orchestrator, Settings, Task
+from pyagent_orch import Orchestrator, Settings, Task, Workflow, WorkflowStatus
 
 
 class PyAgentOrch(Contender):
@@ -66,6 +68,34 @@ class PyAgentOrch(Contender):
     def call(self, number: int) -> object:
         """`submit(...).result()`."""
         return self._orchestrator.submit(self._noop, text_of(number)).result(timeout=60)
+
+    def run_workflow(self, shape: Shape) -> float:
+        """One `submit_workflow` and `wait`; making the tasks is part of it."""
+        began = time.perf_counter()
+        tasks, dependencies = self._tasks_of(shape)
+        workflow = Workflow(name="shape", tasks=tasks, dependencies=dependencies)
+        self._orchestrator.submit_workflow(workflow).wait(timeout=PATIENCE)
+        seconds = time.perf_counter() - began
+        if workflow.status is not WorkflowStatus.COMPLETED:
+            raise RuntimeError(f"{shape}: {workflow.status}")
+        return seconds
+
+    def _tasks_of(self, shape: Shape) -> tuple[list[Task], dict[str, list[str]]]:
+        tasks = [
+            Task(self._noop, text_of(place), name=f"{layer}-{place}")
+            for layer in range(shape.layers)
+            for place in range(shape.width)
+        ]
+        dependencies = {
+            f"{layer}-{place}": [f"{layer - 1}-{need}" for need in shape.needs(layer, place)]
+            for layer in range(1, shape.layers)
+            for place in range(shape.width)
+        }
+        if shape.joined:
+            last = [f"{shape.layers - 1}-{place}" for place in range(shape.width)]
+            tasks.append(Task(self._noop, text_of(0), name="join"))
+            dependencies["join"] = last
+        return tasks, dependencies
 
     def count_done(self, handles: Sequence[Any]) -> int:
         """Count the results' keys: the act that finishes a task writes Celery's result, too."""
