@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import click
 
 from pyagent_orch.exceptions import ConfigurationError
 
@@ -22,11 +24,21 @@ if TYPE_CHECKING:
 APP = "workers.celery_app"
 
 
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def quiet_option(function: F) -> F:
+    """Add `--quiet`."""
+    return click.option("-q", "--quiet", is_flag=True, help="No banner at the start.")(function)
+
+
 def become(
     settings: Settings,
     program: str,
     options: Sequence[str],
     extra: Mapping[str, str] | None = None,
+    *,
+    quiet: bool = False,
 ) -> NoReturn:
     """Go on as `celery -A workers.celery_app PROGRAM OPTIONS`.
 
@@ -35,12 +47,13 @@ def become(
         program: `worker`, `beat` or `flower`.
         options: its arguments; nothing secret.
         extra: variables of its environment beside those of the settings.
+        quiet: without Celery's banner.
 
     Raises:
         ConfigurationError: its URL is none, a module is not there, or a folder hides one.
     """
     _check_url(settings)
-    _check_modules(settings.agents)
+    check_modules(settings.agents)
     os.environ |= {
         "PYAGENT_ORCH_REDIS_URL": settings.redis_url or "",
         "PYAGENT_ORCH_NAMESPACE": settings.namespace,
@@ -49,7 +62,8 @@ def become(
     }
     sys.stdout.flush()
     sys.stderr.flush()
-    command = [sys.executable, "-m", "celery", "-A", APP, program, *options]
+    silent = ["--quiet"] if quiet else []
+    command = [sys.executable, "-m", "celery", *silent, "-A", APP, program, *options]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted, and none is there
 
 
@@ -63,7 +77,7 @@ def _check_url(settings: Settings) -> None:
     Orchestrator(settings=settings).close()
 
 
-def _check_modules(agents: Sequence[str]) -> None:
+def check_modules(agents: Sequence[str]) -> None:
     """Refuse modules that are not there, and folders that hide what the worker is made of.
 
     Nothing is imported. As in the worker, the current folder comes first.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from pyagent_orch.cli.arguments import Installation, command, json_option, modules
-from pyagent_orch.cli.celery_program import become
+from pyagent_orch.cli.celery_program import become, quiet_option
 from pyagent_orch.cli.show import Column, print_json, print_table
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ _COLUMNS = (
     show_default=True,
     help="What it logs.",
 )
+@quiet_option
 @click.argument("celery_options", metavar="[-- CELERY OPTIONS]", nargs=-1, type=click.UNPROCESSED)
 def worker(
     installation: Installation,
@@ -77,6 +78,7 @@ def worker(
     name: str | None,
     agents: tuple[str, ...],
     log_level: str,
+    quiet: bool,
     celery_options: tuple[str, ...],
 ) -> NoReturn:
     """Start a worker; Ctrl-C ends it.
@@ -92,7 +94,7 @@ def worker(
     options += ["--hostname", name if "@" in name else f"{name}@%h"]
     options += ["--concurrency", str(concurrency)] if concurrency else []
     options += ["--queues", queues] if queues else []
-    become(settings, "worker", [*options, *celery_options])
+    become(settings, "worker", [*options, *celery_options], quiet=quiet)
 
 
 def own_name() -> str:

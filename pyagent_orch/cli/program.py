@@ -30,6 +30,7 @@ COMMANDS = {
     "watch": "workflows:watch",
     "schedules": "schedules:schedules",
     "beat": "schedules:beat",
+    "up": "up:up",
     "worker": "fleet:worker",
     "workers": "fleet:workers",
     "flower": "flower:flower",

@@ -21,7 +21,7 @@ from pyagent_orch.cli.arguments import (
     pass_installation,
     seconds,
 )
-from pyagent_orch.cli.celery_program import become
+from pyagent_orch.cli.celery_program import become, quiet_option
 from pyagent_orch.cli.times import duration
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ def _subcommand(name: str) -> Callable[[Callable[..., Any]], Command]:
     show_default=True,
     help="What it logs.",
 )
+@quiet_option
 @click.argument("celery_options", metavar="[-- CELERY OPTIONS]", nargs=-1, type=click.UNPROCESSED)
 def beat(
-    installation: Installation, *, log_level: str, celery_options: tuple[str, ...]
+    installation: Installation, *, log_level: str, quiet: bool, celery_options: tuple[str, ...]
 ) -> NoReturn:
     """Fire the scheduled jobs; Ctrl-C ends it.
 
@@ -67,7 +68,7 @@ def beat(
     """
     # It fires jobs and runs no agents.
     settings = installation.fleet_settings().model_copy(update={"agents": ()})
-    become(settings, "beat", ["--loglevel", log_level.upper(), *celery_options])
+    become(settings, "beat", ["--loglevel", log_level.upper(), *celery_options], quiet=quiet)
 
 
 @_subcommand("list")
