@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,3 +142,30 @@ class Contender(ABC):
     @abstractmethod
     def count_done(self, handles: Sequence[object]) -> int:
         """How many of these tasks have a stored result; one cheap look from outside."""
+
+    # --- scheduled jobs; NotImplementedError where a library has none like Celery's --------
+
+    may_have_two_beats = False
+    """Whether a second beat fires nothing twice."""
+
+    def ticks(self, others: int, due: int, seconds: float) -> Callable[[], object]:
+        """Make scheduled jobs; returns what fires all that is due, as beat does.
+
+        Args:
+            others: jobs that are due once a year.
+            due: jobs that come again and again.
+            seconds: how often those come.
+        """
+        raise NotImplementedError(f"{self.name} fires no {others + due} jobs each {seconds} s")
+
+    def start_beat(self, seconds: float) -> WorkerProcess:
+        """Start beat with one job, and wait until it runs.
+
+        Args:
+            seconds: how often the job comes.
+        """
+        raise NotImplementedError(f"{self.name} has no beat that fires each {seconds} s")
+
+    def count_fired(self) -> int:
+        """How often that job was fired; one cheap look from outside."""
+        raise NotImplementedError(f"{self.name} has no beat")

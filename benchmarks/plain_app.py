@@ -13,6 +13,8 @@ from benchmarks.work import hold_until, small_result
 
 URL = "BENCHMARK_PLAIN_URL"
 """The variable that holds the URL of the broker and the backend."""
+EVERY = "BENCHMARK_PLAIN_EVERY"
+"""The variable that holds how often beat sends a task; seconds."""
 
 app = Celery("plain", broker=os.environ[URL], backend=os.environ[URL], set_as_current=False)
 
@@ -27,3 +29,9 @@ def noop(text: str) -> dict[str, int]:
 def hold(gate: str) -> None:
     """Keep a worker's slot busy until the gate opens."""
     hold_until(gate)
+
+
+if EVERY in os.environ:
+    app.conf.beat_schedule = {
+        "noop": {"task": "plain.noop", "schedule": float(os.environ[EVERY]), "args": ["x"]}
+    }

@@ -1,4 +1,4 @@
-"""Worker processes: starting, ending, and what they use.
+"""Worker and beat processes: starting, ending, and what they use.
 
 Only processes that were started here are touched, by their group.
 """
@@ -20,7 +20,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class WorkerProcess:
-    """A worker and its pool, in a process group of their own.
+    """A worker and its pool, or a beat, in a process group of their own.
 
     Args:
         arguments: what stands behind `python`.
@@ -62,7 +62,7 @@ class WorkerProcess:
         return found
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Wait until the worker takes tasks.
+        """Wait until it does its work.
 
         Raises:
             RuntimeError: it does not, or it has ended; with the end of its log.
@@ -70,7 +70,7 @@ class WorkerProcess:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"The worker did not start:\n{self.log.read_text()[-3000:]}")
+                raise RuntimeError(f"It did not start:\n{self.log.read_text()[-3000:]}")
             time.sleep(0.05)
 
     def cpu_seconds(self) -> float:
@@ -91,6 +91,11 @@ class WorkerProcess:
                 continue
             total += 1024 * int(text.partition("\nPss:")[2].split()[0])
         return total
+
+    def kill(self) -> None:
+        """SIGKILL for all its processes."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL for what is left."""
@@ -129,3 +134,12 @@ def celery_arguments(app: str, pool: str, concurrency: int) -> list[str]:
     """
     size = ["-P", pool, "-c", str(concurrency)]
     return ["-m", "celery", "-A", app, "worker", *size, "-l", "WARNING"]
+
+
+def beat_arguments(app: str) -> list[str]:
+    """The command line of Celery's beat: the same for every app.
+
+    Args:
+        app: the app's module.
+    """
+    return ["-m", "celery", "-A", app, "beat", "-l", "WARNING"]

@@ -1,6 +1,7 @@
 """The cases, one file for each kind; in the order in which they run."""
 
 from benchmarks.case import Case
+from benchmarks.cases.beat import BEATS
 from benchmarks.cases.costs import COSTS
 from benchmarks.cases.imports import Imports
 from benchmarks.cases.latency import LATENCIES
@@ -18,4 +19,5 @@ CASES: tuple[type[Case], ...] = (
     Imports,
     StateFile,
     *COSTS,
+    *BEATS,
 )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contender import Contender, Shape
 from benchmarks.draining import PATIENCE
-from benchmarks.processes import WorkerProcess, celery_arguments
+from benchmarks.processes import WorkerProcess, beat_arguments, celery_arguments
 from benchmarks.work import text_of
+
+_YEAR = 365 * 86_400.0
 
 
 class PlainCelery(Contender):
@@ -92,3 +94,38 @@ class PlainCelery(Contender):
         keys = [f"celery-task-meta-{result.id}" for result in handles]
         done: Any = self.server.client(self.database).exists(*keys)
         return int(done)
+
+    def ticks(self, others: int, due: int, seconds: float) -> Callable[[], object]:
+        """Celery's own scheduler, in memory as beat has it; it fires one entry at each tick."""
+        from celery.beat import Scheduler
+
+        scheduler = Scheduler(self._app, lazy=True)
+        entries = [seconds] * due + [_YEAR] * others
+        scheduler.update_from_dict(
+            {
+                f"job {number}": {"task": "plain.noop", "schedule": every, "args": ("x",)}
+                for number, every in enumerate(entries)
+            }
+        )
+
+        def fire_all() -> None:
+            while not scheduler.tick():
+                pass
+
+        return fire_all
+
+    def start_beat(self, seconds: float) -> WorkerProcess:
+        """Start `celery -A benchmarks.plain_app beat`."""
+        sent = self.count_fired()
+        beat = WorkerProcess(
+            beat_arguments("benchmarks.plain_app"),
+            self.environment | {"BENCHMARK_PLAIN_EVERY": str(seconds)},
+            self.directory / "plain-beat.log",
+        )
+        beat.wait_until(lambda: self.count_fired() > sent)
+        return beat
+
+    def count_fired(self) -> int:
+        """Count the messages on the queue."""
+        length: Any = self.server.client(self.database).llen("celery")
+        return int(length)

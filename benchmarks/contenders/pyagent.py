@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contender import Contender, Shape
 from benchmarks.draining import PATIENCE
-from benchmarks.processes import WorkerProcess, celery_arguments
+from benchmarks.processes import WorkerProcess, beat_arguments, celery_arguments
 from benchmarks.work import text_of
-from pyagent_orch import Orchestrator, Settings, Task, Workflow, WorkflowStatus
+from pyagent_orch import (
+    Orchestrator,
+    ScheduledJob,
+    Settings,
+    Task,
+    Workflow,
+    WorkflowStatus,
+    create_app,
+)
+from pyagent_orch.engine.runtime import runtime_of
+from pyagent_orch.engine.ticker import Ticker
+
+_JOB = "ticking"
+_YEAR = 365 * 86_400.0
 
 
 class PyAgentOrch(Contender):
@@ -36,10 +50,12 @@ class PyAgentOrch(Contender):
 
         self._noop, self._hold = agents.noop, agents.hold
         self._orchestrator = Orchestrator(settings=Settings(redis_url=self.url))
+        self._others = ExitStack()
 
     def close(self) -> None:
         """End the worker and the client."""
         self.stop_worker()
+        self._others.close()
         self._orchestrator.close()
 
     def start_worker(self, pool: str, concurrency: int) -> None:
@@ -102,3 +118,35 @@ class PyAgentOrch(Contender):
         keys = [f"celery-task-meta-{task.id}" for task in handles]
         done: Any = self.server.client(self.database).exists(*keys)
         return int(done)
+
+    may_have_two_beats = True
+
+    def ticks(self, others: int, due: int, seconds: float) -> Callable[[], object]:
+        """Beat's ticker over jobs in a namespace of their own."""
+        settings = Settings(redis_url=self.url, namespace=f"beat-{others}")
+        orchestrator = self._others.enter_context(Orchestrator(settings=settings))
+        for every in [seconds] * due + [_YEAR] * others:
+            orchestrator.schedule(agent=self._noop, input="x", interval_seconds=every)
+        app = create_app(settings)
+        return Ticker(self._others.enter_context(closing(runtime_of(app).new_store()))).tick
+
+    def start_beat(self, seconds: float) -> WorkerProcess:
+        """Start `celery -A workers.celery_app beat`."""
+        self._orchestrator.schedule(
+            ScheduledJob(Task(self._noop, "x"), interval_seconds=seconds, id=_JOB)
+        )
+        before = self._beats_seen()
+        beat = WorkerProcess(
+            beat_arguments("workers.celery_app"),
+            self.environment,
+            self.directory / f"pyagent-beat-{before}.log",
+        )
+        beat.wait_until(lambda: self._beats_seen() > before)
+        return beat
+
+    def _beats_seen(self) -> int:
+        return sum(event.type == "beat.started" for event in self._orchestrator.events())
+
+    def count_fired(self) -> int:
+        """As the job's record has it."""
+        return self._orchestrator.get_job(_JOB).runs

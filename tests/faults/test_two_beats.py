@@ -24,6 +24,9 @@ from support.fleet import Fleet, until
 from support.load import Account
 
 JOBS = 50
+FIRED = "job.fired"
+FAILOVER_SECONDS = 15
+"""At default settings; how long the jobs of a beat that is killed may wait for another one."""
 
 pytestmark = pytest.mark.faults
 
@@ -84,9 +87,18 @@ def ticks(fleet: Fleet) -> dict[str, list[int]]:
     """The due times that were fired, by job, in the order of their firing."""
     found: dict[str, list[int]] = defaultdict(list)
     for event in fleet.orchestrator.events():
-        if event.type == "job.fired":
+        if event.type == FIRED:
             found[event.subject].append(int(event.data["tick"]))
     return found
+
+
+def moments(fleet: Fleet) -> list[float]:
+    """When something was fired, by Redis' clock; seconds."""
+    return [event.at.timestamp() for event in fleet.orchestrator.events() if event.type == FIRED]
+
+
+def started(fleet: Fleet) -> int:
+    return sum(event.type == "beat.started" for event in fleet.orchestrator.events())
 
 
 @pytest.mark.parametrize(
@@ -138,3 +150,30 @@ def test_every_due_time_fires_exactly_once(
     assert sum(orchestrator.counts().values()) == total
     account = Account(total, [], [], [], [], [], [])
     report.add("kill -9: one of two beats", kills, account, lateness(fleet))
+
+
+def test_the_jobs_of_a_beat_that_is_killed_go_on_with_another_and_new_ones_start_at_once(
+    fleet: Fleet, beats: Beats
+) -> None:
+    orchestrator = fleet.orchestrator
+    orchestrator.schedule(agent=fleet_agents.echo, input="{run}", interval_seconds=0.25)
+    beats.start()
+    beats.start()
+    for number in (2, 3):
+        until(lambda number=number: started(fleet) == number, 30)
+        # The older one: so each of the first two is killed, whichever may have been in charge.
+        beats.kill(beats.processes[0])
+        count = len(moments(fleet))
+        until(lambda count=count: len(moments(fleet)) > count + 4, FAILOVER_SECONDS + 10)
+        beats.start()
+    fired = moments(fleet)
+    assert max(after - before for before, after in pairwise(fired)) < FAILOVER_SECONDS
+    job = orchestrator.schedule(agent=fleet_agents.echo, input="x", interval_seconds=0.25)
+    due = job.next_run.timestamp()
+    until(lambda: job.runs, 10)
+    seen = next(
+        event.at.timestamp()
+        for event in orchestrator.events()
+        if event.type == FIRED and event.subject == job.id
+    )
+    assert seen - due < 2
