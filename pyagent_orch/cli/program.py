@@ -34,6 +34,7 @@ COMMANDS = {
     "worker": "fleet:worker",
     "workers": "fleet:workers",
     "flower": "flower:flower",
+    "dashboard": "dashboard:dashboard",
     "events": "events:events",
     "doctor": "doctor:doctor",
     "health": "health:health",

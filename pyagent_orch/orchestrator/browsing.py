@@ -178,7 +178,7 @@ class Browsing:
         """Have an observer shown every event from now on, in a thread of its own.
 
         Returns:
-            What follows the stream; its `stop` ends it, as does the end of the process.
+            What follows the stream; its `stop` ends it, as does `close`.
 
         Raises:
             OrchestratorConnectionError: Redis is out of reach.
@@ -187,6 +187,9 @@ class Browsing:
 
         listener = Listener(self._connection.store, self._home, observer)
         listener.start()
+        with self._connection.lock:
+            running = [one for one in self._connection.observing if one.is_running]
+            self._connection.observing = [*running, listener]
         return listener
 
 

@@ -39,6 +39,7 @@ class Connection:
         self.closed = False
         self.handlers: list[tuple[str, Callable[..., object]]] = []
         self.durable: list[DurableHandler] = []
+        self.observing: list[Listener] = []
         self.adopter: Adopter
         """Set by whoever has the connection."""
         self._client: Client | None = None
@@ -70,6 +71,7 @@ class Connection:
                 forked = client is not None
                 # The parent's threads and connections are not ours to end.
                 self._listener, self._texts, self._state, self.durable = None, None, None, []
+                self.observing = []
                 try:
                     client = self._client = self._connect(forked=forked)
                     self._follow_state(client)
@@ -181,6 +183,7 @@ class Connection:
             listener, self._listener = self._listener, None
             texts, self._texts = self._texts, None
             durable, self.durable = self.durable, []
+            observing, self.observing = self.observing, []
             client, self._client = self._client, None
             session, self._session = self._session, None
             state, self._state = self._state, None
@@ -189,6 +192,8 @@ class Connection:
             return
         for handler in durable:
             handler.stop()
+        for one in observing:
+            one.stop()
         if listener is not None:
             listener.stop()
         if texts is not None:

@@ -14,14 +14,16 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pyagent_orch.orchestrator import Orchestrator
 from pyagent_orch.web.access import Access
+from pyagent_orch.web.hub import Hub
 from pyagent_orch.web.problems import Problem, install_problems
-from pyagent_orch.web.router import create_router
+from pyagent_orch.web.router import MOST_STREAMS, TENANT_KEY, create_router
 
 PAGE = Path(__file__).parent / "page"
 COOKIE_SECONDS = 30 * 86_400
@@ -63,20 +65,31 @@ def create_dashboard(
         title="pyagent-orch", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
     )
     install_problems(app)
+    app.state.hub = Hub(orchestrator, TENANT_KEY, MOST_STREAMS)
     router = create_router(
         orchestrator,
+        hub=app.state.hub,
         auth=_token_auth(token) if token is not None else None,
         open=token is None,
         specs=specs,
         read_only=read_only,
     )
     app.include_router(router, prefix="/api")
+    _add_health(app, orchestrator)
     app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     if token is not None:
         app.add_middleware(_Entrance, token=token)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(_Headers)
     return app
+
+
+def _add_health(app: FastAPI, orchestrator: Orchestrator) -> None:
+    @app.get("/health", include_in_schema=False)
+    async def health() -> dict[str, str]:
+        """Whether the dashboard and its Redis answer; open to all, and tells no more."""
+        await run_in_threadpool(orchestrator.start)
+        return {"status": "ok"}
 
 
 def new_token() -> str:

@@ -166,6 +166,10 @@ class Hub:
 
     def catch_up(self) -> None:
         """Events may be missing: clients come back and load anew."""
+        self.cut_all()
+
+    def cut_all(self) -> None:
+        """End all streams; clients come back and go on where they were. From any thread."""
         with self._lock:
             subscriptions = list(self._subscriptions)
         for one in subscriptions:

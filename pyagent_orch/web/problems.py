@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import Message
 
 from pyagent_orch.exceptions import (
     AgentNotFoundError,
@@ -36,6 +37,8 @@ MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:pyagent-orch:problem:"
 """Begins the `type` of every problem."""
 RETRY_AFTER_SECONDS = 2
+LARGEST_BODY = 10_000_000
+"""Bytes of a request's body at the most."""
 API_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -93,7 +96,7 @@ class Route(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                response = await handler(request)
+                response = await handler(_limited(request))
             except Exception as error:  # noqa: BLE001 - the border: what nobody foresaw is logged
                 response = response_of(error)
             for name, value in API_HEADERS.items():
@@ -101,6 +104,28 @@ class Route(APIRoute):
             return response
 
         return handle
+
+
+def _limited(request: Request) -> Request:
+    """The request, whose body cannot be read any further than `LARGEST_BODY`."""
+    told = request.headers.get("content-length", "")
+    if told.isdecimal() and int(told[:20]) > LARGEST_BODY:
+        raise _too_large()
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
+        if size > LARGEST_BODY:
+            raise _too_large()
+        return message
+
+    return Request(request.scope, receive)
+
+
+def _too_large() -> Problem:
+    return Problem(413, "too-large", f"a request's body has at most {LARGEST_BODY} bytes")
 
 
 def response_of(error: Exception) -> Response:

@@ -17,8 +17,8 @@ from pyagent_orch.web.hub import Hub
 from pyagent_orch.web.problems import Route
 from pyagent_orch.web.routes import events, fleet, schedules, tasks, workflows
 
-LARGEST_BODY = 10_000_000
 MOST_STREAMS = 2_000
+TENANT_KEY = "tenant"
 
 
 def create_router(
@@ -28,10 +28,10 @@ def create_router(
     open: bool = False,  # noqa: A002 - said where it is called: open=True
     specs: bool = False,
     read_only: bool = False,
-    tenant_key: str = "tenant",
+    tenant_key: str = TENANT_KEY,
     origins: Iterable[str] = (),
-    max_body_bytes: int = LARGEST_BODY,
     max_streams: int = MOST_STREAMS,
+    hub: Hub | None = None,
 ) -> APIRouter:
     """Make a FastAPI router over an orchestrator; see docs/web.md for its routes.
 
@@ -46,8 +46,8 @@ def create_router(
         tenant_key: where in the metadata the tenant of an `Access` stands.
         origins: other sites whose pages may write, such as `https://app.example`; the host's
             CORS middleware has to let them in, too.
-        max_body_bytes: the largest body of a request.
         max_streams: how many event streams may be open in this process.
+        hub: what feeds the streams, where somebody else has to end them; one of its own otherwise.
 
     Raises:
         ConfigurationError: neither `auth` nor `open=True` is given, or both.
@@ -63,7 +63,7 @@ def create_router(
         raise ConfigurationError("tenant_key", "is empty")
     options = Options(
         orchestrator=orchestrator,
-        hub=Hub(orchestrator, tenant_key, max_streams),
+        hub=hub or Hub(orchestrator, tenant_key, max_streams),
         specs=specs,
         read_only=read_only,
         tenant_key=tenant_key,
@@ -72,7 +72,6 @@ def create_router(
     router = APIRouter(
         route_class=Route,
         dependencies=[Depends(guard(options, auth))],
-        max_body_size=max_body_bytes,
     )
     for part in (tasks, workflows, events, schedules, fleet):
         router.include_router(part.routes)

@@ -17,6 +17,7 @@ from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from pyagent_orch.exceptions import ConfigurationError, PyAgentOrchError
+from pyagent_orch.models.texts import TextPlace
 from pyagent_orch.web.access import Caller
 from pyagent_orch.web.hub import Entry, Hub, Subscription, entry_of
 
@@ -51,11 +52,14 @@ class Place:
 
         Raises:
             ConfigurationError: it is none of ours.
+            InvalidTaskError: likewise.
         """
         if text == END:
             return cls(is_end=True)
         event_id, _, text_id = text.partition("~")
         order(event_id)
+        if text_id:
+            TextPlace.parse(text_id)
         return cls(event_id, text_id)
 
     def __str__(self) -> str:
@@ -87,7 +91,8 @@ class Stream:
         subscription: what it is about.
         place: where its client stopped; None: it is new.
         look: reads what it is about; its JSON, and whether it is final. In a thread.
-        texts: the text that is being written, behind a place; None: no text.
+        texts: the text that is being written, behind a place or (empty) from its begin; None: no
+            text.
     """
 
     def __init__(
@@ -123,6 +128,7 @@ class Stream:
             first = await run_in_threadpool(self._begin)
             if self._texts is not None:
                 pump = asyncio.create_task(self._pump(self._texts(self._text_id)))
+                pump.add_done_callback(self._pumped)
             yield f"retry: {RETRY_MS}\n\n".encode() + self._written(first)
             async for chunk in self._live():
                 yield chunk
@@ -175,7 +181,8 @@ class Stream:
         """What happened since; None when that is not known any more."""
         orchestrator, subscription = self._caller.orchestrator, self._subscription
         oldest, newest = map(order, orchestrator.event_span())
-        if not oldest <= order(after) <= newest:
+        # 0-0 is where a stream stood that began before the first event.
+        if order(after) > newest or (oldest > order(after) != (0, 0)):
             return None
         missed = []
         for number, event in enumerate(orchestrator.events(after)):
@@ -227,6 +234,12 @@ class Stream:
     async def _pump(self, texts: AsyncIterator[Entry]) -> None:
         async for entry in texts:
             self._subscription.put([entry])
+
+    def _pumped(self, pump: asyncio.Task[None]) -> None:
+        error = None if pump.cancelled() else pump.exception()
+        if error is not None:
+            logger.warning("A stream is cut, its text is out of reach: %s", error)
+            self._subscription.cut()
 
     async def _rest(self, pump: asyncio.Task[None]) -> AsyncIterator[bytes]:
         """The text that is still on its way when what it is of is final."""

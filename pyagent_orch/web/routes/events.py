@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from pyagent_orch.models.texts import TextPiece
 from pyagent_orch.web.access import Call, Caller
 from pyagent_orch.web.answers import Id, errors
-from pyagent_orch.web.hub import Subscription
+from pyagent_orch.web.hub import Entry, Subscription
 from pyagent_orch.web.problems import Problem, Route
 from pyagent_orch.web.routes.tasks import summaries
 from pyagent_orch.web.routes.workflows import summary_of
@@ -64,10 +66,15 @@ async def follow_task(
         record = call.summary(id)
         return summaries(call, [record])[0].model_dump_json(), record.status.is_final
 
+    async def texts(behind: str) -> AsyncIterator[Entry]:
+        task = await run_in_threadpool(call.task, id)
+        async for piece in task.stream(after=behind or None):
+            yield _text(piece, piece.id)
+
     def made() -> Subscription:
         return Subscription(id, tenant=call.access.tenant)
 
-    return await _stream(call, last_event_id or after, look, made)
+    return await _stream(call, last_event_id or after, look, made, texts)
 
 
 @routes.get(
@@ -90,10 +97,25 @@ async def follow_workflow(
 
     members = await run_in_threadpool(_members, call, id)
 
-    def made() -> Subscription:
-        return Subscription(id, members, tenant=call.access.tenant)
+    async def texts(_: str) -> AsyncIterator[Entry]:
+        # What was final before is not sent again: it stands in the tasks themselves.
+        ended: dict[str, int | None] = {
+            name: None for name, is_final in members.items() if is_final
+        }
+        workflow = await run_in_threadpool(call.workflow, id)
+        async for piece in workflow.stream():
+            if piece.task_id in ended:
+                known = ended[piece.task_id]
+                if known is None or piece.attempt <= known:
+                    ended[piece.task_id] = piece.attempt
+                    continue
+                del ended[piece.task_id]
+            yield _text(piece)
 
-    return await _stream(call, last_event_id or after, look, made)
+    def made() -> Subscription:
+        return Subscription(id, frozenset(members), tenant=call.access.tenant)
+
+    return await _stream(call, last_event_id or after, look, made, texts)
 
 
 @routes.get(
@@ -106,6 +128,7 @@ async def follow_all(
     """What becomes of all tasks and workflows of the caller, without their text; has no end."""
 
     def look() -> tuple[str, bool]:
+        call.orchestrator.event_span()
         return "null", False
 
     return await _stream(
@@ -118,6 +141,7 @@ async def _stream(
     place: str | None,
     look: Callable[[], tuple[str, bool]],
     made: Callable[[], Subscription],
+    texts: Callable[[str], AsyncIterator[Entry]] | None = None,
 ) -> Response:
     hub = call.options.hub
     at = Place.parse(place) if place else None
@@ -130,10 +154,20 @@ async def _stream(
             503, "too-many-streams", "there are too many open streams here; try again soon",
             headers={"Retry-After": "2"},
         )  # fmt: skip
-    stream = Stream(call, hub, made(), place=at, look=look)
+    stream = Stream(call, hub, made(), place=at, look=look, texts=texts)
     return EventStream(stream.run(), headers=_HEADERS)
 
 
-def _members(call: Caller, workflow_id: str) -> frozenset[str]:
+def _members(call: Caller, workflow_id: str) -> dict[str, bool]:
+    """Maps the ids of a workflow's tasks to whether they are final."""
     call.workflow(workflow_id)
-    return frozenset(call.orchestrator.task_ids(workflow_id))
+    records = call.orchestrator.summaries(call.orchestrator.task_ids(workflow_id))
+    return {record.id: record.status.is_final for record in records}
+
+
+def _text(piece: TextPiece, text_id: str = "") -> Entry:
+    data = {
+        "task": piece.task_id, "attempt": piece.attempt, "part": piece.part,
+        "offset": piece.offset, "text": piece.text,
+    }  # fmt: skip
+    return Entry("text", json.dumps(data), text_id=text_id)
