@@ -2,7 +2,7 @@
 
 import { notice } from "./dom.js";
 
-const BASE = new URL(document.documentElement.dataset.api ?? "../", document.baseURI);
+const BASE = new URL("api/", document.baseURI);
 
 /** What went wrong, as the server says it. */
 export class Problem extends Error {

@@ -11,17 +11,17 @@ export async function open(place) {
   document.title = "Fleet – pyagent_orch";
   const [workers, queues] = [el("tbody"), el("tbody")];
   show(place, el("h1", {}, "Fleet"),
-    el("h2", {}, "Workers"), table("Workers", ["Worker", "Pool", "Slots", "Running", "Queues", "Agents", "Version"], workers),
+    el("h2", {}, "Workers"), table("Workers", ["Worker", "Pool", "Slots", "Queues", "Agents", "Version"], workers),
     el("h2", {}, "Queues"), table("Queues", ["Queue", "Waiting", "Oldest", "Served by"], queues));
   let timer = null;
   let ended = false;
   const read = async () => {
-    const found = await get("fleet");
-    show(workers, found.workers.map((worker) => el("tr", {}, el("th", { scope: "row" }, worker.name), cell(worker.pool), number(worker.concurrency),
-      number(worker.running), cell((worker.queues ?? []).join(", ")), cell(`${(worker.agents ?? []).length}`), cell(worker.version))),
-      !found.workers.length && empty(7, "No worker is alive. Start one: pyagent-orch worker"));
-    show(queues, found.queues.map((queue) => el("tr", {}, el("th", { scope: "row" }, queue.name), number(queue.waiting),
-      number(duration(queue.oldest_seconds)), number(queue.workers))), !found.queues.length && empty(4, "No queue has been used."));
+    const [living, waiting] = await Promise.all([get("workers"), get("queues")]);
+    show(workers, living.items.map(({ name, info }) => el("tr", {}, el("th", { scope: "row" }, name), cell(info.pool), number(info.concurrency),
+      cell((info.queues ?? []).join(", ")), number((info.agents ?? []).length), cell(info.version))),
+      !living.items.length && empty(6, "No worker is alive. Start one: pyagent-orch worker"));
+    show(queues, waiting.items.map((queue) => el("tr", {}, el("th", { scope: "row" }, queue.name), number(queue.waiting),
+      number(duration(queue.oldest_seconds)), number(queue.workers.length))), !waiting.items.length && empty(4, "No queue has been used."));
   };
   const again = async () => {
     await read().catch(() => {});

@@ -7,19 +7,19 @@ import { ago, preview } from "./format.js";
 /** Show the dead letters. */
 export async function open(place, { query, readOnly }) {
   document.title = "Dead letters – pyagent_orch";
-  const before = query.get("before") ?? "";
+  const cursor = query.get("cursor") ?? "";
   const body = el("tbody");
   const pages = el("p.pages");
   const read = async () => {
-    const { items, next } = await get("dead-letters", { before, limit: 50 });
+    const { items, next } = await get("dead-letters", { cursor, limit: 50 });
     show(body, items.map((task) => row(task, readOnly, read)),
       !items.length && el("tr", {}, el("td.quiet", { colspan: 5 }, "Nothing failed for good.")));
-    show(pages, next && el("a", { href: `#/letters?before=${encodeURIComponent(next)}` }, "Older"));
+    show(pages, next && el("a", { href: `#/letters?cursor=${encodeURIComponent(next)}` }, "Older"));
   };
   show(place, el("h1", {}, "Dead letters"),
     !readOnly && el("p.actions", {}, el("button", { onclick: async () => {
       if (!confirm("Retry every task that failed for good?")) return;
-      const done = await act("dead-letters/retry", "They are tried again.");
+      const done = await act("dead-letters/retry", "They are tried again.", {});
       if (done) await read();
     } }, "Retry all")),
     el("div.scroll", { tabindex: 0, role: "region", "aria-label": "Dead letters" },

@@ -43,7 +43,7 @@ async function open() {
 let known = null;
 
 async function host() {
-  known ??= await get("about");
+  known ??= await get("overview");
   return { readOnly: known.read_only, version: known.version };
 }
 

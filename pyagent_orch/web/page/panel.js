@@ -37,12 +37,10 @@ export class Panel {
     if (id === this.id) await this.one(id);
   }
 
-  /** A piece of streamed text; one of a newer attempt drops what came before. */
-  piece({ task_id: id, attempt, text, offset }) {
-    const known = this.text.get(id);
-    const fresh = !known || attempt > known.attempt || offset === 0;
-    if (known && attempt < known.attempt) return;
-    const next = { attempt, text: (fresh ? "" : known.text) + text };
+  /** A piece of streamed text; one at offset 0 drops what came before. */
+  piece({ task: id, attempt, text, offset }) {
+    const known = offset === 0 ? "" : this.text.get(id)?.text ?? "";
+    const next = { attempt, text: known + text };
     this.text.set(id, next);
     if (id === this.id) this.draw_text(next);
   }

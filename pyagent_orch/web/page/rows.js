@@ -20,6 +20,7 @@ export class Rows {
   update(items) {
     this.items = items;
     this.sheet.style.height = `${items.length * this.height}px`;
+    this.element.style.height = `${items.length * this.height + 2}px`;
     this.refresh();
   }
 

@@ -31,12 +31,28 @@ export async function open(place, { kind, id, readOnly }) {
   return () => run.close();
 }
 
+// A task waits for what its edges name; a task that another one has added stands behind that one.
+function needsOf(task, edges) {
+  const needs = edges[task.id] ?? [];
+  return needs.length || !task.parent ? needs : [task.parent];
+}
+
+// What a workflow came to is read when somebody opens it.
+function output(path) {
+  const place = el("pre", { tabindex: 0 }, "Loading …");
+  const read = async ({ target }) => {
+    if (target.open) show(place, full((await get(`${path}/output`)).output).slice(0, 1e6));
+  };
+  return el("details", { ontoggle: read }, el("summary", {}, "Output"), place);
+}
+
 class Run {
   constructor(place, kind, id, readOnly) {
     Object.assign(this, { place, kind, id, readOnly, tasks: new Map(), view: null });
     this.path = `${kind}s/${encodeURIComponent(id)}`;
     this.panel = new Panel({ readOnly });
     this.head = el("header.run");
+    this.output = output(this.path);
     this.stage = el("div.stage");
     this.tabs = el("div.tabs", { role: "tablist", "aria-label": "How the run is shown", onkeydown: (event) => this.key(event) });
     show(place, this.head, kind === "workflow" && this.tabs, el("div.split", {}, kind === "workflow" && this.stage, this.panel.element));
@@ -45,8 +61,8 @@ class Run {
 
   async load() {
     this.record = await get(this.path);
-    const tasks = this.kind === "workflow" ? this.record.tasks : [this.record];
-    this.tasks = new Map(tasks.map((task) => [task.id, { ...task, needs: task.needs ?? [] }]));
+    const { tasks = [this.record], edges = {} } = this.record;
+    this.tasks = new Map(tasks.map((task) => [task.id, { ...task, needs: needsOf(task, edges) }]));
     document.title = `${this.record.name} – pyagent_orch`;
     if (this.kind === "task") await this.panel.open([this.id], this.tasks, { focus: false });
     else if (!this.view) this.choose(localStorage.getItem("view") ?? "graph");
@@ -54,7 +70,12 @@ class Run {
   }
 
   follow() {
-    this.end = follow(`${this.path}/events`, (event) => this.told(event), () => this.later(true));
+    this.end = follow(`${this.path}/events`, { after: this.record.as_of }, {
+      event: (event) => this.told(event),
+      text: (piece) => this.panel.piece(piece),
+      snapshot: () => this.later(true),
+      end: () => this.later(true),
+    });
   }
 
   close() {
@@ -71,10 +92,6 @@ class Run {
   // Events change what is in sight at once; the record is read again a moment later, for what no
   // event tells (usage, progress, new tasks).
   told({ type, subject, data, at }) {
-    if (type === "task.text") {
-      this.panel.piece({ task_id: subject, ...data });
-      return;
-    }
     const task = this.tasks.get(subject);
     const state = STATES[type];
     if (task && state) {
@@ -118,21 +135,25 @@ class Run {
       this.kind === "workflow" && bar,
       typeof record.error === "string" && record.error && el("p.failure", {}, record.error),
       this.actions(),
-      this.kind === "workflow" && record.status === "completed" && record.output !== null && el("details", {},
-        el("summary", {}, `Output: ${preview(record.output, 80)}`), el("pre", { tabindex: 0 }, full(record.output).slice(0, 100000))));
+      this.kind === "workflow" && record.status === "completed" && this.output);
     if (focused) [...this.head.querySelectorAll("button, summary")].find((one) => one.textContent === focused)?.focus();
     this.view?.update(tasks);
   }
 
   actions() {
     if (this.readOnly || this.kind === "task") return null;
-    const run = (what, said) => async () => {
-      if (await act(`${this.path}/${what}`, said)) await this.load();
+    const run = (what, said, again) => async () => {
+      if (!(await act(`${this.path}/${what}`, said))) return;
+      await this.load();
+      if (again) {
+        this.end();
+        this.follow();
+      }
     };
     return el("p.actions", {},
       this.isOpen() && el("button.danger", { onclick: run("cancel", "Cancelled.") }, "Cancel the run"),
       ["failed", "cancelled"].includes(this.record.status) &&
-        el("button", { onclick: run("retry", "What had failed is tried again.") }, "Retry what failed"));
+        el("button", { onclick: run("retry-failed", "What had failed is tried again.", true) }, "Retry what failed"));
   }
 
   choose(name) {

@@ -2,7 +2,7 @@
 
 import { act, get } from "./api.js";
 import { el, show } from "./dom.js";
-import { ago, moment, preview } from "./format.js";
+import { ago, preview } from "./format.js";
 import { follow } from "./live.js";
 
 /** Show the jobs; returns what ends it. */
@@ -20,7 +20,8 @@ export async function open(place, { readOnly }) {
       !items.length && el("tr", {}, el("td.quiet", { colspan: 7 }, "Nothing is scheduled.")));
   };
   await read();
-  return follow("events", ({ type }) => type.startsWith("job.") && read().catch(() => {}), () => read().catch(() => {}));
+  const again = () => read().catch(() => {});
+  return follow("events", {}, { event: ({ type }) => type.startsWith("job.") && again(), snapshot: again });
 }
 
 function row(job, readOnly, read) {
@@ -28,18 +29,17 @@ function row(job, readOnly, read) {
     await act(`schedules/${encodeURIComponent(job.id)}/${what}`, said);
     await read();
   };
-  const kind = { cron: () => job.cron, interval: () => `every ${job.interval_seconds} s`, once: () => `once, ${moment(job.run_at)}` };
   return el("tr", {},
     el("th", { scope: "row" }, preview(job.name, 60)),
-    el("td", {}, el("code", {}, kind[job.schedule_type]?.() ?? job.schedule_type), job.timezone !== "UTC" && ` ${job.timezone}`),
+    el("td", {}, job.schedule, job.problem && el("span.error", {}, job.problem)),
     el("td", { title: job.next_run }, job.next_run ? ago(job.next_run) : "none"),
-    el("td", { title: job.last_run }, ago(job.last_run)),
+    el("td", { title: job.last_run }, ago(job.last_run) || "none"),
     el("td.number", {}, job.max_runs ? `${job.runs} of ${job.max_runs}` : job.runs),
-    el("td", {}, job.enabled ? "enabled" : "paused"),
+    el("td", {}, job.ended ? "ended" : job.enabled ? "enabled" : "paused"),
     el("td.actions", {}, !readOnly && [
-      job.enabled
+      !job.ended && (job.enabled
         ? el("button", { onclick: run("pause", `${job.name} is paused.`), "aria-label": `Pause ${job.name}` }, "Pause")
-        : el("button", { onclick: run("resume", `${job.name} goes on.`), "aria-label": `Resume ${job.name}` }, "Resume"),
+        : el("button", { onclick: run("resume", `${job.name} goes on.`), "aria-label": `Resume ${job.name}` }, "Resume")),
       el("button", { onclick: run("run", `${job.name} runs now.`), "aria-label": `Run ${job.name} now` }, "Run now"),
     ]));
 }
