@@ -37,6 +37,12 @@ export class Panel {
     if (id === this.id) await this.one(id);
   }
 
+  /** Read the task in sight again if it has moved since. */
+  async compare(tasks) {
+    const task = tasks.get(this.id);
+    if (task && stage(task) !== this.stage) await this.one(this.id);
+  }
+
   /** A piece of streamed text; one at offset 0 drops what came before. */
   piece({ task: id, attempt, text, offset }) {
     const known = offset === 0 ? "" : this.text.get(id)?.text ?? "";
@@ -65,6 +71,7 @@ export class Panel {
     this.id = id;
     const task = await get(`tasks/${encodeURIComponent(id)}`);
     if (this.id !== id) return;
+    this.stage = stage(task);
     const { status, error } = task;
     const facts = [
       ["State", el("span.status", { "data-status": status }, `${MARKS[status]} ${status}`)],
@@ -110,6 +117,9 @@ export class Panel {
       ["failed", "cancelled"].includes(task.status) && el("button", { onclick: run("retry", "It is tried again.") }, "Retry"));
   }
 }
+
+// What tells two looks at a task apart.
+const stage = (task) => [task.status, task.attempts, task.started_at, task.completed_at].join(" ");
 
 function block(title, value) {
   if (value === null || value === undefined) return null;

@@ -64,8 +64,9 @@ class Run {
     const { tasks = [this.record], edges = {} } = this.record;
     this.tasks = new Map(tasks.map((task) => [task.id, { ...task, needs: needsOf(task, edges) }]));
     document.title = `${this.record.name} – pyagent_orch`;
-    if (this.kind === "task") await this.panel.open([this.id], this.tasks, { focus: false });
-    else if (!this.view) this.choose(localStorage.getItem("view") ?? "graph");
+    if (this.kind === "task" && !this.panel.id) await this.panel.open([this.id], this.tasks, { focus: false });
+    else await this.panel.compare(this.tasks);
+    if (this.kind === "workflow" && !this.view) this.choose(localStorage.getItem("view") ?? "graph");
     this.draw();
   }
 
