@@ -9,7 +9,8 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from pyagent_orch.listener import DurableHandler, Listener
     from pyagent_orch.listener.follower import Adopter
     from pyagent_orch.listener.texts import TextHub
+    from pyagent_orch.models.tasks import Task
     from pyagent_orch.state.state_file import StateFile
     from pyagent_orch.store import Store
+    from pyagent_orch.workflows import Workflow
 
 logger = logging.getLogger(__name__)
 _open: set[Connection] = set()
@@ -151,6 +154,13 @@ class Connection:
                     listener.start()
                     self._listener = listener
         return listener
+
+    def tracking(self, lives: Sequence[Task | Workflow]) -> AbstractContextManager[None]:
+        """Follow what is being submitted, if anything follows or somebody waits to be called."""
+        listener = self._listener
+        if listener is None and any(live.callback is not None for live in lives):
+            listener = self.listener
+        return listener.tracking(lives) if listener is not None else nullcontext()
 
     @property
     def present_texts(self) -> TextHub | None:

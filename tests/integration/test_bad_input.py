@@ -48,6 +48,15 @@ def test_an_unknown_id_is_said_so(orch: Orchestrator, call: str, task_id: str) -
     assert task_id[:50] in str(caught.value)
 
 
+@pytest.mark.parametrize("call", ["status", "get_task", "cancel", "retry"])
+def test_a_task_in_place_of_its_id_is_named_as_what_is_not_there(
+    orch: Orchestrator, call: str
+) -> None:
+    task = orch.submit(echo, "x")
+    with pytest.raises(TaskNotFoundError, match=f"No task <Task 'echo' id={task.id}"):
+        getattr(orch, call)(task)
+
+
 def test_paging_after_an_unknown_task_is_refused(orch: Orchestrator) -> None:
     with pytest.raises(TaskNotFoundError, match="nobody"):
         orch.tasks(before="nobody")
