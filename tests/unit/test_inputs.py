@@ -315,9 +315,13 @@ def test_a_form_from_the_future_is_refused():
 def test_a_plain_text_costs_little_more_than_its_json():
     text = "Summarise the document that is attached, in three sentences."
 
-    def best(function):
-        return min(timeit.repeat(function, number=5000, repeat=7)) / 5000
+    def seconds(function):
+        return timeit.timeit(function, number=1000)
 
-    plain = best(lambda: json.dumps(text))
-    ours = best(lambda: compile_input("T", text, {}, resolve_path=path_of))
-    assert ours - plain < 2e-6
+    def ours():
+        return compile_input("T", text, {}, resolve_path=path_of)
+
+    # In turn, so that whatever else the machine does weighs on both.
+    pairs = [(seconds(lambda: json.dumps(text)), seconds(ours)) for _ in range(35)]
+    plain, compiled = (min(times) for times in zip(*pairs, strict=True))
+    assert compiled < 8 * plain
