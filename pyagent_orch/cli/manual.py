@@ -112,6 +112,7 @@ PAGES: Mapping[str, Page] = {
         ["flower --password-file /run/secrets/flower", "flower --no-password --read-only"],
         STOPPED,
     ),
+    "dashboard": Page(["dashboard", "dashboard --read-only --port 0"], STOPPED),
     "events": Page(["events --since 10m --type 'task.*'", "events --follow --json"]),
     "doctor": Page(
         ["doctor", "doctor --quiet --ignore redis.access"],
