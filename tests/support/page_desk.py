@@ -11,10 +11,11 @@ from typing import Any
 
 import uvicorn
 
-from pyagent_orch import Orchestrator, Task, Workflow
+from pyagent_orch import Orchestrator, Task, Workflow, current_run
 from pyagent_orch.web.dashboard import create_dashboard
 
 TOKEN = "token-of-the-test"
+POEM = [f"line {number}: äöü 🦉 <b>\n" for number in range(20)]
 HOSTILE = (
     '<img src=x onerror="window.hacked = 1"> <script>window.hacked = 1</script> \u202e\x1b[31m'
 )
@@ -40,6 +41,16 @@ def need(path: str) -> str:
     if not Path(path).exists():
         raise ValueError(f"{HOSTILE} is missing")
     return "found"
+
+
+def recite(folder: str) -> str:
+    """Write a piece of text each time that the next file is there."""
+    run = current_run()
+    for number, part in enumerate(POEM):
+        hold(f"{folder}/{number}")
+        run.write(part)
+    hold(f"{folder}/end")
+    return "".join(POEM)
 
 
 class Desk:
