@@ -59,11 +59,13 @@ def test_a_graph_turns_while_the_run_moves(
     expect(box(page, "analyse", "running")).to_be_visible()
     expect(box(page, "write", "pending")).to_be_visible()
     expect(box(page, "check", "completed")).to_be_visible()
+    box(page, "analyse", "running").click()
+    expect(page.get_by_role("heading", name="analyse")).to_be_visible()
     shot("page-run")
     (tmp_path / "gate").touch()
     expect(box(page, "write", "completed")).to_be_visible()
     expect(page.locator("header.run .status")).to_have_text("✓ completed")
-    page.get_by_text("Output", exact=True).click()
+    page.locator("header.run summary").click()
     expect(page.locator("header.run pre")).to_contain_text("the end")
 
 
