@@ -19,7 +19,6 @@ from pyagent_orch.cli.exits import ReaderGoneError
 PROGRAM = "pyagent-orch"
 COMMANDS = {
     "demo": "demo:demo",
-    "completion": "completion:completion",
     "submit": "submit:submit",
     "status": "tasks:status",
     "show": "tasks:show",
@@ -39,6 +38,7 @@ COMMANDS = {
     "events": "events:events",
     "doctor": "doctor:doctor",
     "health": "health:health",
+    "metrics": "metrics:metrics",
 }
 """Maps a command's name to the module of this room and the name that it has there; in the
 order of the help, where a section stands at its first command."""

@@ -1,4 +1,4 @@
-"""The doctor's call; a part of the facade."""
+"""The calls about an installation as a whole; a part of the facade."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyagent_orch.doctor import Finding
     from pyagent_orch.orchestrator.connection import Connection
+    from pyagent_orch.store.measures import Measures
 
 
 class Checkup:
-    """The call about the installation as a whole; a base of `Orchestrator`."""
+    """The calls about the installation as a whole; a base of `Orchestrator`."""
 
     _connection: Connection
 
@@ -34,3 +35,15 @@ class Checkup:
             embedded=connection.is_embedded,
             lasting=connection.state_file is not None,
         )
+
+    def measure(self) -> Measures:
+        """Read what operators watch: queues, workers, rates, failures, healing, cost.
+
+        Four round trips, whatever the number of finished tasks. `pyagent_orch.metrics` makes
+        Prometheus metrics of it.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+            OrchestratorClosedError: after `close`.
+        """
+        return self._connection.store.measure()

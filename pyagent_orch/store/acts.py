@@ -1,7 +1,7 @@
 """The Lua acts: loading, and calling by hash.
 
 An act is one file in `scripts/`, put behind the constants, the function
-`message` that fills in a Celery message, `lib.lua`, `joins.lua` and what its
+`message` that fills in a Celery message, `lib.lua`, `counts.lua`, `joins.lua` and what its
 `-- uses:` line names. It is called by its hash; a
 server that does not know it (restarted, or failed over) is taught it again.
 """
@@ -17,6 +17,8 @@ from importlib.resources import files
 from typing import Any
 
 import redis
+
+from pyagent_orch.store.counters import BUCKETS_MS
 
 MESSAGE_FIELDS = ("id", "shadow", "preview", "priority", "queue", "limits", "tag")
 """What a message differs in; in this order they are the arguments of Lua's `message`."""
@@ -77,7 +79,14 @@ class ActConstants:
             f"local SEPARATOR = '{separator}'\n"
             f"local FIELDS = {{{', '.join(repr(field) for field in CLAIM_FIELDS)}}}\n"
             + self.message.as_lua()
+            + _bucket_as_lua()
         )
+
+
+def _bucket_as_lua() -> str:
+    """The Lua function that finds a time's bucket: comparisons, and no table for each act."""
+    tests = "".join(f"if ms <= {bound} then return {bound} end\n" for bound in BUCKETS_MS)
+    return f"local function bucket(ms)\n{tests}return 'inf' end\n"
 
 
 CLAIM_FIELDS = (
@@ -116,7 +125,7 @@ class Acts:
     def __init__(self, client: redis.Redis, keys: tuple[str, str], constants: ActConstants) -> None:
         self._client = client
         self._keys = keys
-        self._head = constants.as_lua() + _source("lib") + _source("joins")
+        self._head = constants.as_lua() + _source("lib") + _source("counts") + _source("joins")
         self._loaded: dict[str, tuple[str, str]] = {}
         self.after: Callable[[str, str], None] | None = None
         """Called with the name and the first argument of an act that has been run."""

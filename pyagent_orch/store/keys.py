@@ -37,6 +37,11 @@ class Keys:
         return self.prefix + "events"
 
     @property
+    def metrics(self) -> str:
+        """The hash of the counters that the acts keep."""
+        return self.prefix + "metrics"
+
+    @property
     def rejected(self) -> str:
         """List: messages that could not be run, the newest first; capped."""
         return self.prefix + "rejected"

@@ -20,6 +20,7 @@ from pyagent_orch.store.workflows import Workflows
 
 if TYPE_CHECKING:
     from pyagent_orch.store.inspect import NamespaceFacts, ServerFacts
+    from pyagent_orch.store.measures import Measures
     from pyagent_orch.store.schedules import Schedules
     from pyagent_orch.store.snapshots import Snapshots
     from pyagent_orch.store.texts import Texts
@@ -131,6 +132,16 @@ class Store:
         from pyagent_orch.store.inspect import look_at_server
 
         return look_at_server(self.client, self.address.label, self.keys, self._settings.queue)
+
+    def measure(self) -> Measures:
+        """What operators watch of the namespace; its cost does not grow with what is stored.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+        """
+        from pyagent_orch.store.measures import take_measures
+
+        return take_measures(self.client, self.keys, self.address.label)
 
     def inspect_namespace(self) -> NamespaceFacts:
         """What is in the namespace, for the doctor; see `store.inspect`.

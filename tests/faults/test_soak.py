@@ -158,7 +158,8 @@ def kinds_of_keys(it: Rig) -> Counter[str]:
         kind = next((one for one in with_ids if name.startswith(f"{one}:")), name)
         if name.startswith("celery-task-meta-"):
             kind = "result"
-        # The stream is capped; these two are the sweep's clock; kombu's are as many as queues.
-        if kind not in ("events", "swept", "sweeping") and "kombu" not in kind:
+        # The stream is capped, and so are the counters; two are the sweep's clock; kombu's are
+        # as many as queues.
+        if kind not in ("events", "swept", "sweeping", "metrics") and "kombu" not in kind:
             kinds[kind] += 1
     return kinds

@@ -98,7 +98,8 @@ def test_the_same_key_gives_the_first_task_for_as_long_as_it_is_recorded(
 @pytest.mark.parametrize("end", ["finish", "fail", "cancel"])
 def test_expiry_leaves_no_key_behind(server: PrivateServer, end: str) -> None:
     desk = Desk(server, record_ttl_seconds=1)
-    empty = desk.names()
+    # One hash for all that is counted, however much that is.
+    empty = desk.names() | {"metrics"}
     desk.submit(key="k", metadata='{"a":1}')
     claim = desk.claimed()
     if end == "cancel":

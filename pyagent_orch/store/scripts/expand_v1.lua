@@ -32,6 +32,7 @@ local open = 0
 for _ = 1, count do
   if record(r[3]) then open = open + 1 end
 end
+count_recorded()
 call('HINCRBY', workflow_key(r[3]), 'open', open)
 call('SREM', P .. 'running:' .. worker, id)
 call('HINCRBY', key, 'attempts', -1)

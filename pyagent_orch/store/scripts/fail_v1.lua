@@ -14,6 +14,9 @@ call('SREM', P .. 'running:' .. worker, id)
 if not r[1] then return {'missing'} end
 if FINAL[r[1]] then return {'final', r[1]} end
 if r[1] ~= 'running' then return {'stale'} end
-if ARGV[8] ~= '' then call('HSET', key, 'usage', ARGV[8]) end
+if ARGV[8] ~= '' then
+  count_usage(id, ARGV[8])
+  call('HSET', key, 'usage', ARGV[8])
+end
 fail(id, 'running', ARGV[7], ARGV[4], ARGV[5], ARGV[6])
 return {'ok'}

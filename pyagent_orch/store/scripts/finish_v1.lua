@@ -21,6 +21,7 @@ end
 led_on = ARGV[7] == '1'
 local workflow
 if usage ~= '' then
+  count_usage(id, usage)
   workflow = close(id, status, 'completed', 'usage', usage)
 else
   workflow = close(id, status, 'completed')

@@ -56,6 +56,7 @@ end
 local function move_on(to)
   if how ~= 'due' then return end
   if left_out ~= '' then
+    bump('left_out', 'missed', tonumber(left_out))
     event('job.missed', job, 'name', j[5], 'missed', left_out, 'from', left_out_from)
   end
   if to ~= '' then
@@ -86,6 +87,7 @@ if not manual and j[3] ~= 'allow' then
       move_on(next)
       return {'queued'}
     end
+    bump('left_out', 'overlap')
     event('job.skipped', job, 'name', j[5], 'tick', tick, 'last_run', j[4],
       'reason', 'the last run is not finished')
     move_on(next_if_skipped)
@@ -135,6 +137,9 @@ else
     end
   end
 end
+count_recorded()
+bump('fired', how)
+if how == 'due' then observe('late', '', '', math.max(0, now - tonumber(tick))) end
 call('LPUSH', key .. ':runs', run)
 call('LTRIM', key .. ':runs', 0, MOST_LISTED - 1)
 call('HSET', key, 'last', tick, 'last_run', run)

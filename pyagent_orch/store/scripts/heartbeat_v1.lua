@@ -51,6 +51,7 @@ local function bury(dead)
   if call('SCARD', P .. 'running:' .. dead) == 0 then
     call('ZREM', P .. 'workers', dead)
     call('DEL', P .. 'worker:' .. dead, P .. 'running:' .. dead, P .. 'cancels:' .. dead)
+    bump('worker_lost')
     event('worker.lost', dead_name, 'tasks', #tasks)
   end
 end
@@ -106,6 +107,7 @@ local function find_lost_messages()
       elseif now - since >= SUSPECT_MS then
         call('ZREM', P .. 'suspects', id)
         push(id)
+        bump('recovered', 'message_lost')
         event('task.recovered', id, 'name', call('HGET', P .. 'task:' .. id, 'name'), 'worker', '')
       end
     end

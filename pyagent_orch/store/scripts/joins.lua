@@ -145,6 +145,7 @@ local function finalize(workflow)
   call('HSET', key, 'status', status, 'finished', now)
   move_workflow(workflow, w[1], status)
   call('ZREM', P .. 'deadlines', workflow)
+  bump('workflow', status)
   for _, id in ipairs(call('LRANGE', key .. ':tasks', 0, -1)) do
     call('PEXPIRE', P .. 'task:' .. id, RECORD_TTL)
     call('PEXPIRE', result_key(id), RECORD_TTL)

@@ -12,6 +12,9 @@ local call = redis.call
 -- Tells those that depend on a task how it ended; in joins.lua.
 local spread
 
+-- Count what happens, for metrics; in counts.lua.
+local count, bump, observe, observe_attempt, count_failure, count_usage
+
 local FINAL = {completed = true, failed = true, cancelled = true, skipped = true}
 
 local function event(type, id, ...)
@@ -139,8 +142,13 @@ end
 -- fields of its record. Returns the workflow that it is part of, or false.
 local function close(id, from, to, ...)
   local key = P .. 'task:' .. id
-  local r = call('HMGET', key, 'owner', 'queue', 'priority', 'agent', 'key', 'workflow', 'job')
+  local r = call('HMGET', key, 'owner', 'queue', 'priority', 'agent', 'key', 'workflow', 'job', 'name')
   call('HSET', key, 'status', to, 'finished', now, ...)
+  if from == 'running' then
+    observe_attempt(id, to, r[8])
+  else
+    count('attempt', to, '', preview(r[8] or ''), 1)
+  end
   move(id, from, to)
   if r[1] then
     call('SREM', P .. 'running:' .. r[1], id)
@@ -166,6 +174,7 @@ end
 -- A failure that ends the task. `error` is our JSON, `value` Celery's form of it.
 local function fail(id, from, done, error_json, value, traceback)
   local workflow = close(id, from, 'failed', 'error', error_json)
+  count_failure(error_json, 'failed')
   write_result(id, 'FAILURE', done, value, traceback, workflow)
   local r = call('HMGET', P .. 'task:' .. id, 'name', 'attempts', 'worker')
   event('task.failed', id, 'name', r[1], 'attempt', r[2] or '0', 'worker', r[3] or '', 'error', error_json)
@@ -189,8 +198,10 @@ local function lose(id, worker_name, done)
   if r[1] then call('SREM', P .. 'running:' .. r[1], id) end
   call('HSET', key, 'status', 'pending')
   call('HDEL', key, 'owner')
+  observe_attempt(id, 'lost', r[2])
   move(id, 'running', 'pending')
   push_first(id)
+  bump('recovered', 'worker_lost')
   event('task.recovered', id, 'name', r[2], 'attempt', r[3] or '0', 'worker', worker_name)
   return true
 end
@@ -205,5 +216,6 @@ local function give_back(id, worker_name)
   call('HDEL', key, 'owner')
   move(id, 'running', 'pending')
   push_first(id)
+  bump('released')
   event('task.released', id, 'name', r[2], 'attempt', r[3], 'worker', worker_name)
 end

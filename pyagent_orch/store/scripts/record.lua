@@ -49,6 +49,12 @@ local function keep_agents(agents)
   for hash, times in pairs(uses) do hold_agent(hash, times) end
 end
 
+-- Maps a queue to the number of new tasks for it.
+local recorded = {}
+local function count_recorded()
+  for queue, number in pairs(recorded) do count('submitted', '', '', queue, number) end
+end
+
 -- Read and write one task; its agent is held already. Returns its id, its delay, the id of
 -- its event and what `delivery` takes; or, when it exists, nil and the id of the task that
 -- has its key or id ('' when that is another one).
@@ -84,6 +90,7 @@ local function record(workflow)
     if delay > 0 then call('HSET', key, 'delay', delay) end
   end
   move(id, nil, status)
+  recorded[fields.queue] = (recorded[fields.queue] or 0) + 1
   if status ~= 'pending' then call('HSET', key, 'finished', now) end
   if output ~= '' then write_result(id, 'SUCCESS', '', output, 'null', true) end
   return id, delay, event('task.submitted', id, 'name', name),

@@ -25,7 +25,10 @@ end
 call('HSET', key, 'status', 'retrying', 'error', ARGV[5])
 if ARGV[7] ~= '' then call('HSET', key, 'usage', ARGV[7]) end
 call('HDEL', key, 'owner')
+local outcome = ARGV[6] == '1' and 'retried' or 'deferred'
+observe_attempt(id, outcome, r[3])
 move(id, 'running', 'retrying')
+count_failure(ARGV[5], outcome)
 event('task.retried', id, 'name', r[3], 'attempt', r[4], 'worker', r[5], 'delay_ms', delay, 'error', ARGV[5])
 if delay > 0 then schedule_push(id, now + delay) else push(id) end
 return {'ok'}

@@ -36,6 +36,7 @@ for index = 1, tonumber(take()) do
     if delay > 0 then schedule_push(id, now + delay) else put(id, parts) end
   end
 end
+count_recorded()
 for entry, q in pairs(queues) do
   call('LPUSH', q.list, unpack(q.texts))
   call('ZADD', q.index, unpack(q.ids))

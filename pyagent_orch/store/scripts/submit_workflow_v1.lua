@@ -44,6 +44,7 @@ for _ = 1, count do
   local id = record(workflow)
   if not FINAL[call('HGET', P .. 'task:' .. id, 'status')] then open = open + 1 end
 end
+count_recorded()
 call('HSET', key, 'open', open)
 if deadline > 0 then
   call('HSET', key, 'deadline', deadline)
