@@ -148,6 +148,12 @@ class Command(click.Command):
                 with formatter.section(title):
                     formatter.write_dl(records)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples and the exit codes."""
+        from pyagent_orch.cli.manual import write_page
+
+        write_page(ctx, formatter)
+
 
 class Group(click.Group):
     """Commands about one thing, which stand in the help as one.

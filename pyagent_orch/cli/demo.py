@@ -31,7 +31,7 @@ def demo(
     """Run agents over a folder of texts, and report.
 
     FOLDER is the project's own docs and sources if not given. Needs neither Redis nor a
-    worker: private ones start here and end with the command. Exit code 1: a task failed.
+    worker: private ones start here and end with the command.
     """
     if installation.redis_url:
         raise click.UsageError("the demo runs on a private server and takes no --redis-url")

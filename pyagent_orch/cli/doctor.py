@@ -32,8 +32,7 @@ def doctor(
 ) -> Exit:
     """Examine the installation: what is wrong, and what to do.
 
-    Exit code 0: all is well; 1: there are warnings; 2: there are errors, or it could not be
-    examined. Changes nothing; takes about a second.
+    Changes nothing; takes about a second.
     """
     with installation.fleet() as orchestrator:
         from pyagent_orch.doctor import CHECKS, worst

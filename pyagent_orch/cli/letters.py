@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 import click
 
 from pyagent_orch.cli.arguments import Installation, command, json_option
+from pyagent_orch.cli.completion import task_names, tasks
 from pyagent_orch.cli.exits import Exit
 from pyagent_orch.cli.tasks import SECTION, act_on_each, record_of
 from pyagent_orch.cli.times import age, parse_duration
@@ -53,7 +54,7 @@ def _since(text: str) -> datetime | timedelta:
 def _filters(limit: int | None) -> Callable[[F], F]:
     """Add the options that choose dead letters."""
     options = (
-        click.option("--name", help="Only tasks of this name."),
+        click.option("--name", shell_complete=task_names, help="Only tasks of this name."),
         click.option(
             "--since",
             type=_since,
@@ -119,7 +120,7 @@ def _row(record: TaskRecord, now: datetime) -> list[str]:
 
 
 @command("retry", SECTION)
-@click.argument("task_ids", metavar="[ID...]", nargs=-1)
+@click.argument("task_ids", metavar="[ID...]", nargs=-1, shell_complete=tasks)
 @click.option("--failed", is_flag=True, help="All dead letters, or those that the filters name.")
 @_filters(None)
 @click.option("--dry-run", is_flag=True, help="Only show which tasks would be retried.")

@@ -19,6 +19,7 @@ from pyagent_orch.cli.exits import ReaderGoneError
 PROGRAM = "pyagent-orch"
 COMMANDS = {
     "demo": "demo:demo",
+    "completion": "completion:completion",
     "submit": "submit:submit",
     "status": "tasks:status",
     "show": "tasks:show",

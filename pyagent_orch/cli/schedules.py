@@ -22,6 +22,7 @@ from pyagent_orch.cli.arguments import (
     seconds,
 )
 from pyagent_orch.cli.celery_program import become, quiet_option
+from pyagent_orch.cli.completion import agents, jobs
 from pyagent_orch.cli.times import duration
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def list_jobs(installation: Installation, *, as_json: bool) -> None:
 
 
 @_subcommand("show")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=jobs)
 @json_option
 def show_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
     """Print all about a job, its next runs and its latest ones."""
@@ -134,7 +135,13 @@ def show_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
 def _times(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say when."""
     for option in (
-        click.option("--timezone", metavar="ZONE", default="UTC", show_default=True),
+        click.option(
+            "--timezone",
+            metavar="ZONE",
+            default="UTC",
+            show_default=True,
+            help="In which --cron is meant, such as Europe/Berlin.",
+        ),
         click.option("--at", metavar="MOMENT", help="Once, at a moment in ISO 8601."),
         click.option("--every", type=seconds, metavar="DURATION", help="Such as 30s, 10m, 2h."),
         click.option("--cron", metavar="EXPRESSION", help="Such as '0 9 * * MON' or @daily."),
@@ -144,7 +151,7 @@ def _times(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_subcommand("add")
-@click.argument("agent")
+@click.argument("agent", shell_complete=agents)
 @click.argument("text", metavar="[INPUT]", required=False)
 @_times
 @click.option("--json-input", metavar="JSON", help="The input as JSON, in place of text.")
@@ -195,7 +202,7 @@ def add_job(
 
 
 @_subcommand("pause")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=jobs)
 @json_option
 def pause_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
     """Let a job fire no more until it is resumed."""
@@ -205,7 +212,7 @@ def pause_job(installation: Installation, *, job_id: str, as_json: bool) -> None
 
 
 @_subcommand("resume")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=jobs)
 @json_option
 def resume_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
     """Let a paused job fire again, from its next due time on."""
@@ -215,7 +222,7 @@ def resume_job(installation: Installation, *, job_id: str, as_json: bool) -> Non
 
 
 @_subcommand("run")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=jobs)
 @json_option
 def run_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
     """Run a job once, now; its schedule stays as it is. Prints the run's ID."""
@@ -230,7 +237,7 @@ def run_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
 
 
 @_subcommand("remove")
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=jobs)
 @json_option
 def remove_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
     """Remove a job; its runs go on."""
@@ -248,8 +255,11 @@ def remove_job(installation: Installation, *, job_id: str, as_json: bool) -> Non
 
 @_subcommand("preview")
 @_times
-@click.option("-n", "--count", type=click.IntRange(1, 1000), default=5, show_default=True)
-@click.argument("job_id", metavar="[ID]", required=False)
+@click.option(
+    "-n", "--count", type=click.IntRange(1, 1000), default=5, show_default=True, metavar="N",
+    help="How many.",
+)  # fmt: skip
+@click.argument("job_id", metavar="[ID]", required=False, shell_complete=jobs)
 @json_option
 def preview_job(
     installation: Installation, *, job_id: str | None, count: int, as_json: bool, **options: Any

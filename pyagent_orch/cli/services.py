@@ -42,5 +42,5 @@ SERVICES = (
     Service("beat"),
     Service("flower", needs="flower", port=5555, path="/healthcheck"),
     Service("metrics", needs="prometheus_client", port=9464, path="/metrics"),
-    Service("dashboard", needs="fastapi", port=8600, path="/"),
+    Service("dashboard", needs="fastapi", port=8700, path="/"),
 )

@@ -20,6 +20,7 @@ from pyagent_orch.cli.arguments import (
     parse_json,
     seconds,
 )
+from pyagent_orch.cli.completion import agents, queues
 from pyagent_orch.cli.exits import OF_STATUS, Exit
 from pyagent_orch.models.values import JSONValue
 
@@ -42,7 +43,7 @@ class _Waiting:
 
 
 @command("submit", SECTION)
-@click.argument("words", metavar="AGENT [INPUT]", nargs=-1)
+@click.argument("words", metavar="AGENT [INPUT]", nargs=-1, shell_complete=agents)
 @click.option(
     "--instructions",
     metavar="TEXT",
@@ -67,7 +68,7 @@ class _Waiting:
     help="How long one attempt may take, such as 90 or 5m.",
 )
 @click.option("--retry", type=click.IntRange(1, 1000), metavar="N", help="N attempts in all.")
-@click.option("--queue", metavar="NAME", help="The Celery queue.")
+@click.option("--queue", metavar="NAME", shell_complete=queues, help="The Celery queue.")
 @click.option("--key", help="The same key again gives the task that already has it.")
 @click.option(
     "--delay",
@@ -111,8 +112,7 @@ def submit(
     """Submit a task: INPUT for the agent of this name.
 
     INPUT is text; `-` reads it from stdin, and a task without INPUT gets null. Prints the
-    task's id, or with --wait its output. Exit codes with --wait: 0 completed, 1 failed,
-    3 cancelled, 4 skipped, 5 still running after --wait-timeout.
+    task's id, or with --wait its output.
     """
     if embedded and (wait is False or installation.redis_url):
         raise click.UsageError("--embedded goes with neither --no-wait nor --redis-url")

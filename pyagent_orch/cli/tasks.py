@@ -18,6 +18,7 @@ from pyagent_orch.cli.arguments import (
     json_option,
     metadata_option,
 )
+from pyagent_orch.cli.completion import task_names, tasks
 from pyagent_orch.cli.exits import Exit
 from pyagent_orch.exceptions import IllegalMoveError, NotFoundError, TaskNotFoundError
 from pyagent_orch.states import TaskStatus
@@ -32,7 +33,7 @@ SECTION = "Tasks"
 
 
 @command("status", SECTION)
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=tasks)
 @json_option
 def status(installation: Installation, *, task_id: str, as_json: bool) -> None:
     """Print the state of a task, in one word."""
@@ -47,7 +48,7 @@ def status(installation: Installation, *, task_id: str, as_json: bool) -> None:
 
 
 @command("show", SECTION)
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=tasks)
 @json_option
 def show(installation: Installation, *, task_id: str, as_json: bool) -> None:
     """Print all that is recorded of a task."""
@@ -70,7 +71,7 @@ def show(installation: Installation, *, task_id: str, as_json: bool) -> None:
     multiple=True,
     help="Only tasks in this state; may be repeated.",
 )
-@click.option("--name", help="Only tasks of this name.")
+@click.option("--name", shell_complete=task_names, help="Only tasks of this name.")
 @metadata_option("Only tasks with this item.")
 @click.option(
     "--limit",
@@ -110,13 +111,10 @@ def list_tasks(
 
 
 @command("cancel", SECTION)
-@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("task_ids", metavar="ID...", nargs=-1, required=True, shell_complete=tasks)
 @json_option
 def cancel(installation: Installation, *, task_ids: Sequence[str], as_json: bool) -> Exit:
-    """Cancel tasks and workflows that wait or run.
-
-    Exit code 1: one of them was final already.
-    """
+    """Cancel tasks and workflows that wait or run."""
     with installation.fleet() as orchestrator:
 
         def cancel_one(task_id: str) -> tuple[str, bool]:

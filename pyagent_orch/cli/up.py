@@ -122,12 +122,12 @@ class Screen:
 
         self._colour = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
         self._colours: dict[str, str] = {}
-        self._width = len("up")
+        self._width = max(len(one.name) for one in SERVICES)
 
     def names(self, names: list[str]) -> None:
         """The programs that there are."""
         self._colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(names)}
-        self._width = max(map(len, ["up", *names]))
+        self._width = max(self._width, *map(len, names))
 
     def line(self, unit: str, text: str) -> None:
         """A program printed a line."""

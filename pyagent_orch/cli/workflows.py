@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pyagent_orch.cli.arguments import Installation, command, json_option, modules
+from pyagent_orch.cli.completion import workflows
 from pyagent_orch.cli.exits import Exit
 from pyagent_orch.cli.show import STATUS_STYLES, console, note, print_json, print_spans, print_text
 from pyagent_orch.exceptions import TaskTimeoutError
@@ -53,8 +54,7 @@ def run(
 ) -> Exit:
     """Run the workflow that FILE describes, a YAML document.
 
-    Prints its id, or after the wait its output. Exit codes: 0 completed, 1 failed,
-    3 cancelled.
+    Prints its id, or after the wait its output.
     """
     if embedded and (not wait or installation.redis_url):
         raise click.UsageError("--embedded goes with neither --no-wait nor --redis-url")
@@ -84,13 +84,12 @@ def run(
 
 
 @command("watch", SECTION)
-@click.argument("workflow_id", metavar="ID")
+@click.argument("workflow_id", metavar="ID", shell_complete=workflows)
 @json_option
 def watch(installation: Installation, *, workflow_id: str, as_json: bool) -> Exit:
     """Watch a workflow to its end: a tree with states, times, tokens and progress.
 
     Ctrl-C ends the watching, not the workflow. With --json prints one document at the end.
-    Exit codes: 0 completed, 1 failed, 3 cancelled.
     """
     with installation.fleet() as orchestrator:
         return _watch(orchestrator, orchestrator.get_workflow(workflow_id), as_json=as_json)

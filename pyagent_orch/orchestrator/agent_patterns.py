@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from typing_extensions import Unpack
@@ -27,6 +28,7 @@ from pyagent_orch.workflows import Workflow
 
 if TYPE_CHECKING:
     from pyagent_orch.models.retry import RetryPolicy
+    from pyagent_orch.models.texts import TextPiece
     from pyagent_orch.models.values import JSONValue
     from pyagent_orch.orchestrator.facade import Orchestrator
     from pyagent_orch.patterns import Limits
@@ -58,6 +60,9 @@ class RunOptions(TypedDict, total=False):
     """The workflow's name, for people."""
     metadata: Mapping[str, JSONValue] | None
     """JSON that stays with the workflow."""
+    on_text: Callable[[TextPiece], object] | None
+    """Called with what the turns write while they run, where the call waits: in its thread, or
+    on its event loop, where a coroutine function is awaited. What it raises ends the waiting."""
 
 
 class AgentPatterns:
@@ -238,11 +243,23 @@ def _submit(pattern: Pattern, question: JSONValue, options: RunOptions) -> Workf
 
 
 def _run(pattern: Pattern, question: JSONValue, options: RunOptions) -> Any:
-    return _submit(pattern, question, options).result()
+    workflow = _submit(pattern, question, options)
+    on_text = options.get("on_text")
+    if on_text is not None:
+        for piece in workflow.stream():
+            on_text(piece)
+    return workflow.result()
 
 
 async def _arun(pattern: Pattern, question: JSONValue, options: RunOptions) -> Any:
-    return await (await asyncio.to_thread(_submit, pattern, question, options))
+    workflow = await asyncio.to_thread(_submit, pattern, question, options)
+    on_text = options.get("on_text")
+    if on_text is not None:
+        async for piece in workflow.stream():
+            waits = on_text(piece)
+            if inspect.isawaitable(waits):
+                await waits
+    return await workflow
 
 
 def _read(pattern: Pattern, output: Any, kind: type[R]) -> R:

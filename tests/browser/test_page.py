@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from pyagent_orch import Task, Workflow
-from support.page_desk import HOSTILE, Desk, echo, need, page_desk
+from support.page_desk import HOSTILE, POEM, TOKEN, Desk, echo, need, page_desk, recite
+from support.relay import Relay
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def at(page: Page, desk: Desk) -> Callable[[str], Page]:
     return open_place
 
 
-def box(page: Page, name: str, state: str) -> object:
+def box(page: Page, name: str, state: str) -> Locator:
     return page.get_by_role("button", name=re.compile(f"^{name} \\S {state}$"))
 
 
@@ -58,12 +59,32 @@ def test_a_graph_turns_while_the_run_moves(
     expect(box(page, "analyse", "running")).to_be_visible()
     expect(box(page, "write", "pending")).to_be_visible()
     expect(box(page, "check", "completed")).to_be_visible()
+    box(page, "analyse", "running").click()
+    expect(page.get_by_role("heading", name="analyse")).to_be_visible()
     shot("page-run")
     (tmp_path / "gate").touch()
     expect(box(page, "write", "completed")).to_be_visible()
     expect(page.locator("header.run .status")).to_have_text("✓ completed")
-    page.get_by_text("Output", exact=True).click()
+    page.locator("header.run summary").click()
     expect(page.locator("header.run pre")).to_contain_text("the end")
+
+
+def test_streamed_text_survives_twenty_cuts_of_the_connection(
+    page: Page, desk: Desk, tmp_path: Path
+) -> None:
+    task = desk.orchestrator.submit(recite, str(tmp_path), name="poem")
+    with Relay(int(desk.address.rpartition(":")[2])) as relay:
+        page.goto(f"http://127.0.0.1:{relay.port}/?token={TOKEN}")
+        page.goto(f"http://127.0.0.1:{relay.port}/#/task/{task.id}")
+        text = page.locator(".streamed pre")
+        for number in range(len(POEM)):
+            (tmp_path / str(number)).touch()
+            expect(text).to_have_text("".join(POEM[: number + 1]), use_inner_text=True)
+            assert relay.cut() > 0
+        (tmp_path / "end").touch()
+        output = page.get_by_role("heading", name="Output").locator("xpath=..").locator("pre")
+        expect(output).to_have_text("".join(POEM), use_inner_text=True)
+    assert task.result(20) == "".join(POEM)
 
 
 def test_a_run_is_cancelled_and_tells_so(

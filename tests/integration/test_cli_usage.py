@@ -128,3 +128,22 @@ def test_a_worker_that_could_not_start_says_so_before(
     assert done.returncode == Exit.ERROR
     assert re.fullmatch(r"Error: .+\n", done.stderr)
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_each_shell_is_printed(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["completion", shell]) == Exit.OK
+    script = capsys.readouterr().out
+    assert f"_PYAGENT_ORCH_COMPLETE={shell}_complete" in script
+
+
+def test_bash_reads_the_script(tmp_path: Path) -> None:
+    script = Command(tmp_path, None).run("completion", "bash").stdout
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\ncomplete -p pyagent-orch"],
+        capture_output=True, text=True, timeout=10, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "_pyagent_orch_completion" in done.stdout

@@ -11,10 +11,12 @@ from typing import Any
 
 import uvicorn
 
-from pyagent_orch import Orchestrator, Task, Workflow
+from pyagent_orch import Orchestrator, Task, Workflow, current_run
 from pyagent_orch.web.dashboard import create_dashboard
 
 TOKEN = "token-of-the-test"
+POEM = [f"line {number}: äöü 🦉 <b>\n" for number in range(20)]
+SOURCES = ("news", "papers", "forums")
 HOSTILE = (
     '<img src=x onerror="window.hacked = 1"> <script>window.hacked = 1</script> \u202e\x1b[31m'
 )
@@ -42,6 +44,16 @@ def need(path: str) -> str:
     return "found"
 
 
+def recite(folder: str) -> str:
+    """Write a piece of text each time that the next file is there."""
+    run = current_run()
+    for number, part in enumerate(POEM):
+        hold(f"{folder}/{number}")
+        run.write(part)
+    hold(f"{folder}/end")
+    return "".join(POEM)
+
+
 class Desk:
     """An orchestrator and the page that shows it."""
 
@@ -58,12 +70,18 @@ class Desk:
         workflow = Workflow(
             name="weekly report",
             tasks=[
+                *(Task(echo, source, name=f"search {source}") for source in SOURCES),
                 Task(echo, "the facts", name="gather"),
                 Task(hold, str(folder / "gate"), name="analyse"),
                 Task(need, str(folder / "thing"), name="check", retry=1),
                 Task(echo, "the end", name="write"),
             ],
-            dependencies={"analyse": ["gather"], "check": ["gather"], "write": ["analyse"]},
+            dependencies={
+                "gather": [f"search {source}" for source in SOURCES],
+                "analyse": ["gather"],
+                "check": ["gather"],
+                "write": ["analyse"],
+            },
         )
         return self.orchestrator.submit_workflow(workflow)
 

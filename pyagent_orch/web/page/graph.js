@@ -21,13 +21,16 @@ export class GraphView {
     this.sheet = el("div.sheet");
     this.window = el("div.graph", { role: "group", "aria-label": "Graph of the tasks", tabindex: 0 }, this.sheet);
     const zoom = (label, step) =>
-      el("button", { onclick: () => this.zoom(step), "aria-label": label, title: label }, step > 1 ? "+" : "−");
+      el("button", { onclick: () => { this.fitted = false; this.zoom(step); }, "aria-label": label, title: label }, step > 1 ? "+" : "−");
     this.element = el(
       "section.panel",
       {},
       el("div.tools", {}, zoom("Zoom out", 1 / 1.25), zoom("Zoom in", 1.25), el("button", { onclick: () => this.fit() }, "Fit")),
       this.window,
     );
+    this.fitted = true;
+    // The panel beside it comes and goes; who has zoomed keeps the size.
+    new ResizeObserver(() => this.fitted && this.window.clientWidth !== this.room && this.fit()).observe(this.window);
     this.worker = new Worker(new URL("layout-worker.js", import.meta.url), { type: "module" });
     this.worker.onmessage = ({ data }) => data.round === this.round && this.place(data);
   }
@@ -109,8 +112,9 @@ export class GraphView {
 
   fit() {
     if (!this.wide) return;
-    const room = Math.min(this.window.clientWidth / this.wide, 1);
-    this.scale = Math.max(0.35, room || 1);
+    this.fitted = true;
+    this.room = this.window.clientWidth;
+    this.scale = Math.max(0.35, Math.min(this.room / this.wide, 1) || 1);
     this.zoom(1);
   }
 }
