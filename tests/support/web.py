@@ -16,6 +16,10 @@ from fastapi import FastAPI
 
 from pyagent_orch import Orchestrator
 from pyagent_orch.web import create_router, install_problems
+from support import web_agents
+
+AGENTS = web_agents.__name__
+"""The module whose agents the embedded worker of a test has; importing it registers them."""
 
 
 @dataclass(frozen=True)
