@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from pyagent_orch.agents.loop import background_loop
 from pyagent_orch.exceptions import OrchestratorConnectionError
-from pyagent_orch.listener.follower import Adopter, Handler, argument_of
+from pyagent_orch.listener.handlers import Adopter, Handler, argument_of
 from pyagent_orch.models.events import Event
 from pyagent_orch.models.records import TaskRecord
 from pyagent_orch.store import RedisError, Store, is_missing_group

@@ -7,37 +7,29 @@ logged with the event and stops nobody. Knows the store and the models, no Celer
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
 
-from pyagent_orch.agents.loop import background_loop
 from pyagent_orch.exceptions import (
     OrchestratorConnectionError,
     TaskNotFoundError,
     WorkflowNotFoundError,
 )
+from pyagent_orch.listener.handlers import Adopter, Handler, Record, argument_of, call_handler
+from pyagent_orch.listener.onlookers import Tap, Witness
 from pyagent_orch.listener.starts import starting
-from pyagent_orch.models.events import Event
-from pyagent_orch.models.records import TaskRecord
+from pyagent_orch.models.events import Event, order_of
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.store import RedisError, Store
-from pyagent_orch.workflows import Workflow, WorkflowRecord
-
-if TYPE_CHECKING:
-    from pyagent_orch.schedules.jobs import ScheduledJob
+from pyagent_orch.workflows import Workflow
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[Any], object]
 Live = Task | Workflow
-Record = TaskRecord | WorkflowRecord
 Key = tuple[str, str]
 """`task` or `workflow`, and an id."""
 
@@ -52,45 +44,6 @@ _LIVELY_EVENTS = frozenset({"task.started", "task.retried", "task.recovered", "w
 _PAGE = 500
 _LONGEST_PAUSE = 2.0
 """Seconds between two tries while Redis is away."""
-
-
-class Adopter(Protocol):
-    """Makes live objects of records, for handlers."""
-
-    def task(self, record: TaskRecord) -> Task:
-        """A live task."""
-
-    def workflow(self, record: WorkflowRecord) -> Workflow:
-        """A live workflow."""
-
-    def job_of(self, job_id: str) -> ScheduledJob | None:
-        """A live scheduled job; None when it is not there any more."""
-
-
-class Witness(Protocol):
-    """Is shown everything before anybody who waits hears of it, such as a state file."""
-
-    def see(self, events: Sequence[Event]) -> None:
-        """A page of events; shown again, whole or in part, when Redis went away meanwhile."""
-
-    def catch_up(self) -> None:
-        """Redis was out of sight: events may be missing."""
-
-    def ended(self, noun: str, name: str) -> None:
-        """Somebody has read that it is final, and is about to hear of it."""
-
-    def called(self, noun: str, name: str) -> None:
-        """Its callbacks have been called."""
-
-
-class Tap(Protocol):
-    """Hears of everything after all others, such as the streams of text."""
-
-    def saw(self, events: Sequence[Event]) -> None:
-        """A page of events that is delivered."""
-
-    def lost_sight(self) -> None:
-        """Redis was out of sight: events may be missing."""
 
 
 def key_of(live: Live) -> Key:
@@ -289,7 +242,7 @@ class Listener:
 
     def _trimmed_past(self, event: Event) -> bool:
         """Whether the stream was cut while we were behind, so that events are missing."""
-        return _order(self._store.events.first_id()) >= _order(event.id)
+        return order_of(self._store.events.first_id()) >= order_of(event.id)
 
     def _catch_up(self) -> None:
         """Read the records of all that is watched: events about them may be gone.
@@ -310,7 +263,7 @@ class Listener:
                 len(gone),
                 *gone[0],
             )
-        if _order(self._store.events.last_id()) < _order(self._position):
+        if order_of(self._store.events.last_id()) < order_of(self._position):
             self._position = "0-0"
         if self.tap is not None:
             self.tap.lost_sight()
@@ -391,42 +344,3 @@ class Listener:
             if argument is None:
                 argument = live or argument_of(event, record, self._adopter)
             call_handler(handler, argument, f"handler of {event.type} {event.subject}")
-
-
-def argument_of(event: Event, record: Record | None, adopter: Adopter) -> object:
-    """What a handler is given: a Task, a Workflow, a ScheduledJob, a custom event's data, else
-    the event.
-    """
-    if isinstance(record, TaskRecord):
-        return adopter.task(record)
-    if isinstance(record, WorkflowRecord):
-        return adopter.workflow(record)
-    if event.noun == "job" and (job := adopter.job_of(event.subject)) is not None:
-        return job
-    if event.noun in ("task", "workflow", "job", "worker", "beat"):
-        return event
-    return event.data
-
-
-def call_handler(handler: Handler, argument: object, what: str) -> bool:
-    """Call a user's function; False, and a log entry, when it raises."""
-    try:
-        result = handler(argument)
-        if inspect.iscoroutine(result):
-            # Not waited for: it may itself wait for what only this thread can tell it.
-            running = asyncio.run_coroutine_threadsafe(result, background_loop().loop)
-            running.add_done_callback(lambda done: _log_failure(done, what))
-    except BaseException:  # also a `sys.exit()`, which would end the one thread of all handlers
-        logger.exception("The %s raised; the others go on", what)
-        return False
-    return True
-
-
-def _log_failure(done: Future[Any], what: str) -> None:
-    if not done.cancelled() and (error := done.exception()) is not None:
-        logger.error("The %s raised; the others go on", what, exc_info=error)
-
-
-def _order(event_id: str) -> tuple[int, int]:
-    milliseconds, _, number = event_id.partition("-")
-    return int(milliseconds), int(number or 0)

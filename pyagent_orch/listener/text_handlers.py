@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pyagent_orch.exceptions import OrchestratorClosedError
-from pyagent_orch.listener.follower import call_handler
+from pyagent_orch.listener.handlers import call_handler
 from pyagent_orch.models.texts import START, TEXT_EVENT, TextSource, TextStream
 from pyagent_orch.store.texts import TextFeed
 

@@ -39,3 +39,9 @@ class Event:
     def matches(self, pattern: str) -> bool:
         """Whether the type fits a pattern such as `task.*`."""
         return pattern == self.type or fnmatchcase(self.type, pattern)
+
+
+def order_of(event_id: str) -> tuple[int, int]:
+    """What ids are sorted by: milliseconds, and the number within them."""
+    milliseconds, _, number = event_id.partition("-")
+    return int(milliseconds), int(number or 0)

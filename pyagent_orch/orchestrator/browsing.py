@@ -16,7 +16,8 @@ from pyagent_orch.states import TaskStatus, WorkflowStatus
 
 if TYPE_CHECKING:
     from pyagent_orch.graph import Graph
-    from pyagent_orch.listener.follower import Listener, Witness
+    from pyagent_orch.listener import Listener
+    from pyagent_orch.listener.onlookers import Witness
     from pyagent_orch.models.records import TaskRecord
     from pyagent_orch.models.values import JSONValue
     from pyagent_orch.orchestrator.connection import Connection

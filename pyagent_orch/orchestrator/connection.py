@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyagent_orch.embedded.session import EmbeddedSession
     from pyagent_orch.engine.client import Client
     from pyagent_orch.listener import DurableHandler, Listener
-    from pyagent_orch.listener.follower import Adopter
+    from pyagent_orch.listener.handlers import Adopter
     from pyagent_orch.listener.texts import TextHub
     from pyagent_orch.models.tasks import Task
     from pyagent_orch.state.state_file import StateFile

@@ -32,7 +32,7 @@ from pyagent_orch.store.snapshots import LostTask, Standing
 
 if TYPE_CHECKING:
     from pyagent_orch.listener import Listener
-    from pyagent_orch.listener.follower import Adopter
+    from pyagent_orch.listener.handlers import Adopter
 
 logger = logging.getLogger(__name__)
 
