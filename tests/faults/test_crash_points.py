@@ -40,8 +40,19 @@ def finals(orchestrator: Orchestrator, task_id: str) -> Counter[str]:
     return Counter(e.type for e in orchestrator.events() if e.subject == task_id and e.type in ENDS)
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
-@pytest.mark.parametrize("point", ["before_claim", "after_claim", "before_finish", "after_finish"])
+POINTS = ("before_claim", "after_claim", "before_finish", "after_finish")
+OFTEN = {("before_finish", "prefork"), ("after_claim", "threads")}
+"""Part of `make test`, too."""
+
+
+@pytest.mark.parametrize(
+    ("point", "pool"),
+    [
+        pytest.param(point, pool, marks=() if (point, pool) in OFTEN else LONG)
+        for point in POINTS
+        for pool in ("prefork", "threads")
+    ],
+)
 def test_a_worker_that_dies_at_a_step_leaves_one_output(
     fleet: Fleet, tmp_path: Path, pool: str, point: str
 ) -> None:
@@ -118,8 +129,17 @@ SUBMITS = {
 NOUNS = {"task": "a task", "workflow": "a workflow", "many": "many tasks"}
 
 
-@pytest.mark.parametrize("point", ["before_submit", "after_submit"])
-@pytest.mark.parametrize("kind", ["task", *(pytest.param(kind, marks=LONG) for kind in SUBMITS)])
+@pytest.mark.parametrize(
+    ("kind", "point"),
+    [
+        pytest.param("task", "after_submit", id="once"),
+        *(
+            pytest.param(kind, point, marks=LONG)
+            for kind in SUBMITS
+            for point in ("before_submit", "after_submit")
+        ),
+    ],
+)
 def test_a_client_that_dies_in_submit_leaves_a_whole_task_or_none(  # noqa: PLR0917 - fixtures
     fleet: Fleet, tmp_path: Path, report: Report, faults: int, kind: str, point: str
 ) -> None:
@@ -176,13 +196,7 @@ def recorded(orchestrator: Orchestrator, task_id: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    "point",
-    [
-        pytest.param(point, marks=LONG)
-        for point in ("before_claim", "after_claim", "before_finish", "after_finish")
-    ],
-)
+@pytest.mark.parametrize("point", [pytest.param(point, marks=LONG) for point in POINTS])
 def test_workers_that_die_at_a_step_again_and_again_cost_no_task(
     rig: Callable[..., Rig], tmp_path: Path, report: Report, faults: int, point: str
 ) -> None:
@@ -209,6 +223,7 @@ def test_workers_that_die_at_a_step_again_and_again_cost_no_task(
         assert point == "before_finish" or not account.started_again
 
 
+@pytest.mark.long
 def test_a_frozen_worker_that_comes_back_changes_nothing(fleet: Fleet, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     frozen = fleet.start("threads", 1, env=FAST)
@@ -224,6 +239,7 @@ def test_a_frozen_worker_that_comes_back_changes_nothing(fleet: Fleet, tmp_path:
     assert finals(fleet.orchestrator, task.id) == {"task.completed": 1}
 
 
+@pytest.mark.long
 def test_many_tasks_survive_workers_that_are_killed_while_they_take_them(fleet: Fleet) -> None:
     """The stock transport loses what it has popped and not noted; here the sweep finds it."""
     fleet.start("threads", 4, env=FAST)

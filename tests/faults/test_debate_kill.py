@@ -31,6 +31,8 @@ def reply(request: ChatRequest) -> Behaviour:
 
 
 @pytest.mark.faults
+@pytest.mark.long
+@pytest.mark.slow
 def test_no_recorded_turn_is_asked_again_when_workers_are_killed(fleet: Fleet) -> None:
     with ChatServer(reply) as server:
         environment = FAST | {

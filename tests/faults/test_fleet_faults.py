@@ -79,23 +79,6 @@ def test_killed_workers_at_the_default_settings_are_healed_within_15_seconds(
         assert max(account.healing) < 15
 
 
-def test_tasks_longer_than_every_timeout_run_once(
-    rig: Callable[..., Rig], report: Report, faults: int
-) -> None:
-    short = {
-        "PYAGENT_ORCH_LEASE_SECONDS": "1",
-        "PYAGENT_ORCH_HEARTBEAT_SECONDS": "0.2",
-        "PYAGENT_ORCH_SOCKET_TIMEOUT_SECONDS": "1",
-        "PYAGENT_ORCH_CONNECT_TIMEOUT_SECONDS": "1",
-    }
-    it = rig(workers=2, concurrency=max(4, faults), env=short)
-    load = it.begin(seconds=(6.0, 10.0), pause=0.1)
-    until(lambda: len(load.tasks) >= faults, 60)
-    account = it.settle()
-    report.add("task longer than every timeout", account.tasks, account, [])
-    assert not account.started_again
-
-
 SHIFTED = """
 import os, time
 _now, _shift = time.time, float(os.environ["CLOCK_SHIFT"])

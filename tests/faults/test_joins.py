@@ -16,6 +16,7 @@ from pyagent_orch import Orchestrator, Task, Workflow, WorkflowStatus
 from support.fleet import Fleet, Worker, until
 from support.workflow_agents import in_new_words, join_noted
 
+pytestmark = pytest.mark.faults
 FAST = {
     # Low, so that a dead worker is found soon; the times of a test, not of production.
     "PYAGENT_ORCH_LEASE_SECONDS": "1.2",
@@ -68,7 +69,10 @@ def worker_of(fleet: Fleet, task: Task) -> Worker:
     return next(worker for worker in fleet.workers if name.startswith(worker.name))
 
 
-@pytest.mark.parametrize(("pool", "killed"), [("prefork", "middle"), ("threads", "join")])
+@pytest.mark.parametrize(
+    ("pool", "killed"),
+    [("prefork", "middle"), pytest.param("threads", "join", marks=pytest.mark.long)],
+)
 def test_a_worker_is_killed_while_a_part_or_the_body_runs(
     fleet: Fleet, tmp_path: Path, pool: str, killed: str
 ) -> None:
@@ -93,12 +97,17 @@ def test_a_worker_is_killed_while_a_part_or_the_body_runs(
 @pytest.mark.parametrize(
     ("where", "point"),
     [
-        ("header", "after_claim"),
-        ("header", "before_finish"),
         ("header", "after_finish"),
-        ("body", "before_claim"),
         ("body", "before_finish"),
-        ("body", "after_finish"),
+        *(
+            pytest.param(where, point, marks=pytest.mark.long)
+            for where, point in (
+                ("header", "after_claim"),
+                ("header", "before_finish"),
+                ("body", "before_claim"),
+                ("body", "after_finish"),
+            )
+        ),
     ],
 )
 def test_a_worker_dies_at_a_step_of_a_part_or_of_the_body(
@@ -128,6 +137,7 @@ def test_a_worker_dies_at_a_step_of_a_part_or_of_the_body(
     assert ("join" in again) == ((where, point) == ("body", "before_finish"))
 
 
+@pytest.mark.long
 def test_a_part_that_answers_again_in_other_words_does_not_move_the_join(
     fleet: Fleet, tmp_path: Path
 ) -> None:

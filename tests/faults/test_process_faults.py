@@ -84,7 +84,6 @@ STOPS: dict[str, Callable[[Worker], None]] = {
     ("how", "pool"),
     [
         ("SIGTERM", "threads"),
-        ("SIGQUIT", "prefork"),
         *(
             pytest.param(how, pool, marks=LONG, id=f"{how}, {pool}, many times")
             for how in STOPS
@@ -112,3 +111,27 @@ def test_a_worker_that_is_stopped_leaves_nothing_to_a_lease(
     # At once; what takes time is that the two workers have all slots full.
     assert max(account.healing, default=0) < 10
     assert not account.ended_twice
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param((2.5, 3.0), id="once"),
+        pytest.param((6.0, 10.0), id="many times", marks=LONG),
+    ],
+)
+def test_tasks_longer_than_every_timeout_run_once(
+    rig: Callable[..., Rig], report: Report, faults: int, seconds: tuple[float, float]
+) -> None:
+    short = {
+        "PYAGENT_ORCH_LEASE_SECONDS": "1",
+        "PYAGENT_ORCH_HEARTBEAT_SECONDS": "0.2",
+        "PYAGENT_ORCH_SOCKET_TIMEOUT_SECONDS": "1",
+        "PYAGENT_ORCH_CONNECT_TIMEOUT_SECONDS": "1",
+    }
+    it = rig(workers=2, concurrency=max(4, faults), env=short)
+    load = it.begin(seconds=seconds, pause=0.1)
+    until(lambda: len(load.tasks) >= faults, 60)
+    account = it.settle()
+    report.add("task longer than every timeout", account.tasks, account, [])
+    assert not account.started_again

@@ -48,7 +48,7 @@ FAULTS: dict[str, Fault] = {
         1.5,
     ),
 }
-QUICK = ("killed, append-only file", "frozen", "connections cut", "read-only (a replica)")
+QUICK = ("killed, append-only file", "connections cut")
 
 
 @pytest.mark.parametrize(

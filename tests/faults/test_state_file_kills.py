@@ -136,7 +136,7 @@ def in_file(path: Path) -> tuple[dict[str, str], dict[str, str]]:
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(4, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+        pytest.param(2, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
         pytest.param(200, marks=[pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(3000)]),
     ],
 )

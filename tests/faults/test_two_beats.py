@@ -104,7 +104,7 @@ def started(fleet: Fleet) -> int:
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(3, id="a few kills"),
+        pytest.param(2, id="a few kills"),
         pytest.param(None, id="many kills", marks=[pytest.mark.long, pytest.mark.slow]),
     ],
 )
