@@ -68,7 +68,7 @@ def fail_until(value: dict[str, int]) -> str:
     return f"attempt {run.attempt}"
 
 
-@register_agent
+@register_agent("tell_words")
 def tell(value: dict[str, Any]) -> Any:
     """Write the words of a text one by one; returns the text, or `value['output']`.
 
