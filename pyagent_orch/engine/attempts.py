@@ -74,7 +74,7 @@ def next_attempt(claim: Claim, error: BaseException) -> NextAttempt | None:
 
 def usage_with(claim: Claim, spent: Iterable[Usage]) -> str:
     """What the task has cost so far and in this attempt, as JSON; empty when no model was asked."""
-    before = claim.fields.get("usage")
+    before = claim.fields["usage"]
     bills = [Usage.model_validate_json(before)] if before else []
     bills += spent
     if not bills:

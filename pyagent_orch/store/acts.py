@@ -110,6 +110,7 @@ CLAIM_FIELDS = (
     "queue",
     "priority",
     "tick",
+    "usage",
 )
 """The fields of a record that a claim returns, in this order."""
 

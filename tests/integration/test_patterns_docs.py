@@ -1,4 +1,4 @@
-"""What `docs/patterns.md` and `examples/patterns_*.py` show works as it stands there."""
+"""What `docs/patterns.md` and the examples of patterns and streams show works as it stands."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pyagent_orch import default_orchestrator
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/patterns.md").read_text(), re.DOTALL)
-EXAMPLES = sorted((ROOT / "examples").glob("patterns_*.py"))
+EXAMPLES = [*sorted((ROOT / "examples").glob("patterns_*.py")), ROOT / "examples/streaming.py"]
 
 
 def test_the_page_and_the_examples_are_there() -> None:
     assert len(BLOCKS) >= 4
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
 
 
 def test_every_block_of_the_page_runs() -> None:
