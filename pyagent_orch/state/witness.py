@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 
 from pyagent_orch.exceptions import OrchestratorConnectionError, StateFileError
-from pyagent_orch.models.events import Event
+from pyagent_orch.models.events import Event, order_of
 from pyagent_orch.state.index import JOB, TASK, WORKFLOW, Key
 from pyagent_orch.state.lines import Entry
 from pyagent_orch.state.restore import restore
@@ -47,7 +47,7 @@ class StateWitness:
         scribe = self._scribe
         with scribe.following:
             # Two listeners of a process show each event twice.
-            fresh = [event for event in events if _order(event.id) > self._position]
+            fresh = [event for event in events if order_of(event.id) > self._position]
             keys: dict[Key, None] = dict(scribe.unsaved)
             for event in fresh:
                 key = (event.noun, event.subject)
@@ -55,7 +55,7 @@ class StateWitness:
                     keys[key] = None
             scribe.save_quietly(list(keys))
             if fresh:
-                self._position = _order(fresh[-1].id)
+                self._position = order_of(fresh[-1].id)
 
     def _is_wanted(self, key: Key, verb: str) -> bool:
         scribe = self._scribe
@@ -101,7 +101,7 @@ class StateWitness:
         """
         with self._scribe.following:
             # What was before that is in the records, which are compared.
-            self._position = _order(self._scribe.store.events.last_id())
+            self._position = order_of(self._scribe.store.events.last_id())
             restore(self._scribe, first=not self._compared)
             self._compared = True
 
@@ -116,8 +116,3 @@ class StateWitness:
                     self.see(page)
         except (OrchestratorConnectionError, RedisError) as error:
             logger.debug("The last events are not in the state file: %s", error)
-
-
-def _order(event_id: str) -> tuple[int, int]:
-    milliseconds, _, number = event_id.partition("-")
-    return int(milliseconds), int(number or 0)

@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from pyagent_orch.models.events import order_of
 from pyagent_orch.states import TaskStatus
 from pyagent_orch.store.connection import named_errors
 from pyagent_orch.store.inspect.facts import (
@@ -211,7 +212,7 @@ class _Look:
         if not self._client.exists(events):
             return []
         first: Any = self._client.xrange(events, count=1)
-        oldest = _position(first[0][0]) if first else (0, 0)
+        oldest = order_of(first[0][0]) if first else (0, 0)
         return [
             GroupFacts(
                 name=str(group["name"]),
@@ -224,7 +225,7 @@ class _Look:
 
     def _has_missed(self, group: Mapping[str, Any], oldest: tuple[int, int]) -> bool:
         """Whether entries were dropped that it had not read, as far as the counters tell."""
-        position = _position(str(group["last-delivered-id"]))
+        position = order_of(str(group["last-delivered-id"]))
         if position >= oldest:
             return False
         # A group that has read nothing has no counter; one of an empty stream began at 0.
@@ -241,11 +242,6 @@ _NO_KEY = -2
 
 def _seconds(milliseconds: int) -> float | None:
     return milliseconds / 1000 if milliseconds >= 0 else None
-
-
-def _position(event_id: str) -> tuple[int, int]:
-    time, _, number = event_id.partition("-")
-    return int(time), int(number or 0)
 
 
 def _skew(clock: str | None, seen: str | None) -> float | None:
