@@ -57,13 +57,19 @@ def dashboard(
         raise ConfigurationError(
             "dashboard", f"it needs {error.name}: pip install 'pyagent-orch[web]'"
         ) from None
+    given = os.environ.get(TOKEN_VARIABLE) or None
     with installation.fleet() as orchestrator:
         server = DashboardServer(
             orchestrator, host=host, port=port, read_only=read_only, specs=specs, names=names,
-            token=os.environ.get(TOKEN_VARIABLE) or None,
+            token=given,
         )  # fmt: skip
 
         def tell() -> None:
+            if given:
+                # Whoever set it knows it, and what is printed may end up in a log.
+                note(f"Open this address with ?token= and what is in {TOKEN_VARIABLE}:")
+                print_text(server.address, lines=False)
+                return
             note("Open this address; its token is a secret:")
             print_text(server.entrance, lines=False)
 

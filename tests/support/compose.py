@@ -110,7 +110,7 @@ class Stack:
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
         self.directory = directory
-        redis, flower = free_ports(2)
+        redis, flower, dashboard, metrics = free_ports(4)
         data, tools = directory / "data", directory / "bin"
         for folder in (data, tools):
             folder.mkdir()
@@ -120,6 +120,8 @@ class Stack:
                 "redis:6379": f"127.0.0.1:{redis}",
                 "6379": str(redis),
                 "5555": str(flower),
+                "8700": str(dashboard),
+                "9464": str(metrics),
                 "0.0.0.0": "127.0.0.1",
                 "--dir /data": f"--dir {data}",
                 "/tmp/server.conf": f"{directory}/server.conf",

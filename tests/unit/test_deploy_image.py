@@ -19,7 +19,7 @@ from support.compose import DOCKERFILE, FILE, env_file, load
 from support.fleet import ROOT
 
 EXAMPLE = ROOT / ".env.example"
-SECRETS = {name for name in env_file(EXAMPLE) if name.endswith(("_PASSWORD", "_KEY"))}
+SECRETS = {name for name in env_file(EXAMPLE) if name.endswith(("_PASSWORD", "_KEY", "_TOKEN"))}
 
 
 def tool(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -132,7 +132,7 @@ def test_every_variable_of_the_compose_file_is_explained_and_no_secret_has_a_val
     assert wanted - {"IMAGE", "REDIS_IMAGE"} == set(env_file(EXAMPLE))
     assert {name for name in SECRETS if env_file(EXAMPLE)[name]} == set()
     required = set(re.findall(r"(?<!\$)\$\{(\w+):\?", FILE.read_text()))
-    assert required == {name for name in SECRETS if name.endswith("_PASSWORD")}
+    assert required == {name for name in SECRETS if not name.endswith("_KEY")}
     for secret in required:
         filled = env_file(EXAMPLE) | dict.fromkeys(SECRETS - {secret}, "x")
         with pytest.raises(LookupError, match=f"{secret}.*env.example"):
@@ -141,7 +141,7 @@ def test_every_variable_of_the_compose_file_is_explained_and_no_secret_has_a_val
 
 def test_the_settings_of_the_compose_file_exist(services: dict[str, dict[str, Any]]) -> None:
     known = {f"PYAGENT_ORCH_{name.upper()}" for name in Settings.model_fields}
-    known |= {"PYAGENT_ORCH_FLOWER_PASSWORD"}
+    known |= {"PYAGENT_ORCH_FLOWER_PASSWORD", "PYAGENT_ORCH_DASHBOARD_TOKEN"}
     for service in services.values():
         ours = {name for name in service["environment"] if name.startswith("PYAGENT_ORCH_")}
         assert ours <= known

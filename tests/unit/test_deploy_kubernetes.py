@@ -21,6 +21,7 @@ from support.manifests import containers, kustomizations, manifests, of_kind, wo
 
 BASE = ROOT / "deploy" / "kubernetes" / "base"
 OF_KEDA = {"ScaledObject", "TriggerAuthentication"}
+PRIVATE = ("_URL", "_PASSWORD", "_KEY", "_TOKEN")
 VERSIONS = ("1.30", "1.34")
 """Of Kubernetes: an old one that is still met, and a new one."""
 
@@ -148,10 +149,10 @@ def test_secrets_come_by_reference_only() -> None:
     assert not of_kind("Secret")
     for name, container in containers():
         for variable in container.get("env", ()):
-            if variable["name"].endswith(("_URL", "_PASSWORD", "_KEY")):
+            if variable["name"].endswith(PRIVATE):
                 assert "value" not in variable, name
                 assert variable["valueFrom"]["secretKeyRef"]["name"] == "pyagent-orch"
-    assert not any(name.endswith(("_URL", "_PASSWORD", "_KEY")) for name in settings())
+    assert not any(name.endswith(PRIVATE) for name in settings())
     for _, document in manifests():
         assert not any("://" in text and "@" in text for text in strings(document))
 

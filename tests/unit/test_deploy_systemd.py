@@ -43,7 +43,7 @@ def read(file: Path) -> dict[str, dict[str, list[str]]]:
 def test_a_service_is_confined_and_has_its_secrets_from_files(file: Path) -> None:
     service = read(file)["Service"]
     assert {key: service[key][-1:] for key in NEEDED} == {k: [v] for k, v in NEEDED.items()}
-    assert service["EnvironmentFile"] == ["/etc/pyagent-orch/environment"]
+    assert service["EnvironmentFile"][0] == "/etc/pyagent-orch/environment"
     assert service["MemoryMax"]
     assert service["Restart"] == ["on-failure"]
     assert "PASSWORD=" not in file.read_text()
