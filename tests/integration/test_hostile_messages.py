@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import pickle
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pyagent_orch import Orchestrator, TaskTimeoutError
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.engine.transport import damage
 from support.fleet import Fleet, Worker, until
+from support.raw_server import RawServer
 
 POOLS = ("prefork", "threads")
 
@@ -194,6 +196,25 @@ def test_what_is_put_aside_is_kept_for_a_look_and_capped(target: Target) -> None
     until(lambda: target.client.llen(target.list) == 0)
     assert target.client.llen(target.rejected) == 1_000
     assert target.worker.text().count("it is not JSON") == 1
+
+
+def test_a_hostile_message_that_redis_has_no_room_to_keep_does_not_end_the_worker(
+    tmp_path: Path,
+) -> None:
+    with RawServer(tmp_path) as raw:
+        fleet = Fleet(raw.url, "full", tmp_path)
+        try:
+            worker = fleet.start("threads", 1)
+            worker.kill(signal.SIGSTOP)
+            raw.run("LPUSH", "full:agents", "not JSON")
+            raw.run("CONFIG", "SET", "maxmemory", 1)
+            worker.kill(signal.SIGCONT)
+            until(lambda: "cannot be kept" in worker.text())
+            raw.run("CONFIG", "SET", "maxmemory", 0)
+            assert fleet.orchestrator.submit("upper", "still here").result(timeout=20)
+            assert worker.process.poll() is None
+        finally:
+            fleet.close()
 
 
 NO_HARM: dict[str, Callable[[dict[str, Any]], str]] = {
