@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -33,28 +34,32 @@ _PAUSE = 1.0
 """Seconds between two tries while Redis is away."""
 
 
+class OfferAgainError(Exception):
+    """Raised by a handler that wants an event again, by itself or another process, later."""
+
+
 class DurableHandler:
     """Serves one handler from `start` to `stop`, whatever happened in between.
 
     Args:
         store: the store to read; the thread opens a connection of its own.
         group: the name that the processes share.
-        pattern: which events; `task.*` patterns work.
+        patterns: which events; such as `task.*`.
         handler: called with what `Orchestrator.on` documents; it may be called twice with
             an event when a process dies, so its effect should bear a repeat.
-        adopter: makes live objects of records.
+        adopter: makes live objects of records; None: the handler gets the event itself.
     """
 
     def __init__(
         self,
         store: Store,
         group: str,
-        pattern: str,
+        patterns: Sequence[str],
         handler: Handler,
-        adopter: Adopter,
+        adopter: Adopter | None,
     ) -> None:
         self._store, self._adopter = store, adopter
-        self.group, self.pattern, self.handler = group, pattern, handler
+        self.group, self.patterns, self.handler = group, tuple(patterns), handler
         self._consumer = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
         self._client = store.blocking_client()
         self._stopping = threading.Event()
@@ -90,10 +95,13 @@ class DurableHandler:
                 batch = events.claim_stale(
                     self.group, self._consumer, TAKE_OVER_AFTER_MS
                 ) or events.read_group(self.group, self._consumer, self._client)
-                for place, event in enumerate(batch):
+                wanted = [one for one in batch if any(map(one.matches, self.patterns))]
+                if passed := {one.id for one in batch}.difference(one.id for one in wanted):
+                    events.acknowledge(self.group, sorted(passed))
+                for place, event in enumerate(wanted):
                     if self._stopping.is_set():
                         break
-                    self._in_hand = tuple(one.id for one in batch[place:])
+                    self._in_hand = tuple(one.id for one in wanted[place:])
                     if self._handle(event):
                         events.acknowledge(self.group, [event.id])
                 told = False
@@ -127,18 +135,13 @@ class DurableHandler:
 
     def _handle(self, event: Event) -> bool:
         """Whether the event is dealt with; one whose handler raised is offered again."""
-        if not event.matches(self.pattern):
-            return True
-        record: TaskRecord | WorkflowRecord | None = None
-        if event.noun == "task":
-            record = self._store.records.get_many([event.subject])[0]
-        elif event.noun == "workflow":
-            record = self._store.workflows.get_many([event.subject])[0]
-        argument: Any = argument_of(event, record, self._adopter)
+        argument = self._argument(event)
         try:
             result = self.handler(argument)
             if inspect.iscoroutine(result):
                 asyncio.run_coroutine_threadsafe(result, background_loop().loop).result()
+        except OfferAgainError:
+            return False
         except BaseException:  # also a `sys.exit()`, which would end the handler's thread
             logger.exception(
                 "Durable handler %r raised for %s %s; it is offered again",
@@ -148,3 +151,13 @@ class DurableHandler:
             )
             return False
         return True
+
+    def _argument(self, event: Event) -> Any:
+        if self._adopter is None:
+            return event
+        record: TaskRecord | WorkflowRecord | None = None
+        if event.noun == "task":
+            record = self._store.records.get_many([event.subject])[0]
+        elif event.noun == "workflow":
+            record = self._store.workflows.get_many([event.subject])[0]
+        return argument_of(event, record, self._adopter)

@@ -7,7 +7,7 @@ not read what is large. Finding is the store's listing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -16,8 +16,9 @@ from pyagent_orch.states import TaskStatus, WorkflowStatus
 
 if TYPE_CHECKING:
     from pyagent_orch.graph import Graph
-    from pyagent_orch.listener import Listener
+    from pyagent_orch.listener import DurableHandler, Listener
     from pyagent_orch.listener.onlookers import Witness
+    from pyagent_orch.models.events import Event
     from pyagent_orch.models.records import TaskRecord
     from pyagent_orch.models.values import JSONValue
     from pyagent_orch.orchestrator.connection import Connection
@@ -174,6 +175,32 @@ class Browsing:
         """The ids of the oldest and of the newest event that are kept; `0-0` without any."""
         events = self._connection.store.events
         return events.first_id(), events.last_id()
+
+    def deliver(
+        self, group: str, patterns: Sequence[str], handler: Callable[[Event], object]
+    ) -> DurableHandler:
+        """Have one process of a group call a function with every event that fits, at least once.
+
+        As `on(durable=...)`, but with the events themselves, and no record is read.
+
+        Args:
+            group: the name that the processes share.
+            patterns: which events; such as `task.*`.
+            handler: called in a thread of the group; an `OfferAgainError` means: later.
+
+        Returns:
+            What serves the handler; its `stop` ends it, as does `close`.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach.
+        """
+        from pyagent_orch.listener import DurableHandler
+
+        served = DurableHandler(self._connection.store, group, patterns, handler, None)
+        served.start()
+        with self._connection.lock:
+            self._connection.durable.append(served)
+        return served
 
     def observe(self, observer: Witness) -> Listener:
         """Have an observer shown every event from now on, in a thread of its own.

@@ -58,7 +58,7 @@ class Events:
                 )
             from pyagent_orch.listener import DurableHandler
 
-            served = DurableHandler(self._connection.store, durable, event, handler, self._home)
+            served = DurableHandler(self._connection.store, durable, [event], handler, self._home)
             served.start()
             with self._connection.lock:
                 self._connection.durable.append(served)

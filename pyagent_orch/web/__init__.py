@@ -12,15 +12,27 @@ if TYPE_CHECKING:
     from pyagent_orch.web.dashboard import create_dashboard
     from pyagent_orch.web.problems import install_problems
     from pyagent_orch.web.router import create_router
+    from pyagent_orch.web.webhooks import Target, Webhooks, new_secret
 
 _HOME_OF = {
     "Access": "access",
     "create_dashboard": "dashboard",
+    "Target": "webhooks",
+    "Webhooks": "webhooks",
     "create_router": "router",
+    "new_secret": "webhooks",
     "install_problems": "problems",
 }
 
-__all__ = ["Access", "create_dashboard", "create_router", "install_problems"]
+__all__ = [
+    "Access",
+    "Target",
+    "Webhooks",
+    "create_dashboard",
+    "create_router",
+    "install_problems",
+    "new_secret",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -30,7 +42,7 @@ def __getattr__(name: str) -> Any:
     try:
         module = import_module(f"{__name__}.{home}")
     except ModuleNotFoundError as error:
-        if error.name not in ("fastapi", "starlette", "uvicorn", "httpx"):
+        if error.name not in ("fastapi", "starlette", "uvicorn"):
             raise
         raise ImportError(
             f"pyagent_orch.web needs {error.name}: pip install 'pyagent-orch[web]'"
