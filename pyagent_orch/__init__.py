@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         InvalidTaskError,
         InvalidWorkflowError,
         JobNotFoundError,
+        LayoutError,
         ModelError,
         ModelRequestError,
         NoPlanError,
@@ -87,6 +88,7 @@ _HOMES = {
     "engine.app": ("create_app",),
     "exceptions": (
         "JobNotFoundError",
+        "LayoutError",
         "ModelRequestError",
         "NoPlanError",
         "NotFoundError",
@@ -175,6 +177,7 @@ __all__ = [
     "InvalidTaskError",
     "InvalidWorkflowError",
     "JobNotFoundError",
+    "LayoutError",
     "Limits",
     "ModelError",
     "ModelRequestError",

@@ -25,7 +25,7 @@ from pyagent_orch.agents.registry import TOOLS
 from pyagent_orch.engine import run as _run  # noqa: F401 - loaded before a pool forks
 from pyagent_orch.engine.attempts import end_attempt
 from pyagent_orch.engine.runtime import Runtime, runtime_of
-from pyagent_orch.exceptions import TaskTimeoutError
+from pyagent_orch.exceptions import LayoutError, TaskTimeoutError
 from pyagent_orch.models.values import to_json
 from pyagent_orch.store import RedisError, Store
 
@@ -107,6 +107,10 @@ class Keeper:
                     if not away:
                         logger.warning("Heartbeat failed, trying on: %s", error)
                     away, wait = True, interval
+                except LayoutError as error:
+                    logger.critical("The worker stops: %s", error)
+                    worker_state.should_stop = os.EX_CONFIG
+                    break
             self._leave(store)
         finally:
             store.close()

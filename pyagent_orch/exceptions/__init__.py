@@ -15,6 +15,7 @@ from pyagent_orch.exceptions.agents import (
 )
 from pyagent_orch.exceptions.installation import (
     EmbeddedServerError,
+    LayoutError,
     OrchestratorClosedError,
     OrchestratorConnectionError,
     StateFileError,
@@ -65,6 +66,7 @@ __all__ = [
     "InvalidTaskError",
     "InvalidWorkflowError",
     "JobNotFoundError",
+    "LayoutError",
     "ModelError",
     "ModelRequestError",
     "NoPlanError",

@@ -8,6 +8,27 @@ from __future__ import annotations
 from pyagent_orch.exceptions.root import PyAgentOrchError
 
 
+class LayoutError(PyAgentOrchError):
+    """A newer version has taken the namespace over; this one must not write there.
+
+    Args:
+        where: what the keys of the namespace begin with.
+        found: the layout that the namespace is in.
+        known: the newest layout that this version knows.
+    """
+
+    def __init__(self, where: str, found: int, known: int) -> None:
+        super().__init__(where, found, known)
+        self.where, self.found, self.known = where, found, known
+
+    def __str__(self) -> str:
+        return (
+            f"The keys {self.where}* in Redis are in layout {self.found}, which a newer version "
+            f"writes; this one knows layouts up to {self.known}. Upgrade pyagent-orch here, or "
+            "use another namespace."
+        )
+
+
 class OrchestratorConnectionError(PyAgentOrchError, ConnectionError):
     """Redis is out of reach, or refuses.
 

@@ -18,7 +18,9 @@ from typing import Any
 
 import redis
 
+from pyagent_orch.exceptions import LayoutError
 from pyagent_orch.store.counters import BUCKETS_MS
+from pyagent_orch.store.keys import LAYOUT
 
 MESSAGE_FIELDS = ("id", "shadow", "preview", "priority", "queue", "limits", "tag")
 """What a message differs in; in this order they are the arguments of Lua's `message`."""
@@ -72,6 +74,7 @@ class ActConstants:
         """The constants as Lua source."""
         separator = "".join(f"\\{ord(char)}" for char in self.separator)
         return (
+            f"local LAYOUT = {LAYOUT}\n"
             f"local RECORD_TTL, EVENTS_MAX_LENGTH = {self.record_ttl}, {self.events_max_length}\n"
             f"local LEASE_MS, SWEEP_MS, SUSPECT_MS = {self.lease}, {self.sweep}, {self.suspect}\n"
             f"local MAX_WORKER_LOSSES = {self.max_worker_losses}\n"
@@ -148,13 +151,21 @@ class Acts:
         Args:
             name: the file's name without its ending, such as `claim_v1`.
             args: its ARGV.
+
+        Raises:
+            LayoutError: a newer version has taken the namespace over; nothing was written.
         """
         source, digest = self._script(name)
         try:
             reply = self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)
         except redis.exceptions.NoScriptError:
             self._client.script_load(source)
-            reply = self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)
+            return self.run(name, args)
+        except redis.exceptions.ResponseError as error:
+            word, _, layout = str(error).partition(" ")
+            if word != "LAYOUT":
+                raise
+            raise LayoutError(self._keys[0], int(layout), LAYOUT) from None
         if self.after is not None:
             self.after(name, str(args[0]))
         return reply

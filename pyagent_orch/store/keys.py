@@ -1,10 +1,10 @@
 """The names of the keys in Redis.
 
-`pyagent:1:<namespace>:` is ours; the number is the version of the layout, so
-that old and new workers can live side by side. Queues and results are Celery's
-own names; the default namespace has them bare, so that any plain Celery client
-finds them, every other one puts `<namespace>:` in front of them (Celery's and
-kombu's `global_keyprefix`).
+`pyagent:1:<namespace>:` is ours; the number is the version of the layout. A newer one
+leaves its number in the key `layout` of the older ones, which then refuse to write
+(docs/upgrades.md). Queues and results are Celery's own names; the default namespace has
+them bare, so that any plain Celery client finds them, every other one puts
+`<namespace>:` in front of them (Celery's and kombu's `global_keyprefix`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Keys:
     def events(self) -> str:
         """The event stream."""
         return self.prefix + "events"
+
+    @property
+    def layout(self) -> str:
+        """A string: the newest layout that anyone has used in the namespace."""
+        return self.prefix + "layout"
 
     @property
     def metrics(self) -> str:

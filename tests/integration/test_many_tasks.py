@@ -29,7 +29,7 @@ LEADS_TO = {
 }
 ALLOWED = (
     r"pyagent:1:{ns}:(task:[^:]+|events|agent:[0-9a-f]+|status:completed|status:failed"
-    r"|workers|worker:.+|swept|sweeping|suspects|metrics)|"
+    r"|workers|worker:.+|swept|sweeping|suspects|metrics|layout)|"
     r"{ns}:(celery-task-meta-[^:]+|_kombu\.binding[._].+)"
 )
 """Records, indexes, stream, counters, and what living workers need; suspects are forgotten."""

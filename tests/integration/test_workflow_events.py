@@ -74,7 +74,7 @@ def test_an_expired_workflow_leaves_no_key(embedded: Callable[..., Orchestrator]
     lives[0].retry_failed().wait(10)
     keys = Keys(namespace)
     # Those of the workers, and notes of theirs that they throw away by themselves.
-    kept = {"events", "workers", "sweeping", "swept", "queues", "suspects", "metrics"}
+    kept = {"events", "workers", "sweeping", "swept", "queues", "suspects", "metrics", "layout"}
 
     def left() -> set[str]:
         found = orch._store.client.scan_iter(f"*{namespace}:*")

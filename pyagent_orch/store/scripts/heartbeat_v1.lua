@@ -7,6 +7,10 @@
 -- Returns {ms until the next delayed task or '', ids to stop, ids that the record
 --       says this worker runs}.
 
+local newer = newer_layout()
+if newer then return newer end
+call('SET', P .. 'layout', LAYOUT)
+
 local worker, name, done = ARGV[1], ARGV[2], ARGV[4]
 local old_lease = call('ZSCORE', P .. 'workers', worker)
 call('ZADD', P .. 'workers', now + LEASE_MS, worker)

@@ -17,6 +17,13 @@ local count, bump, observe, observe_attempt, count_failure, count_usage
 
 local FINAL = {completed = true, failed = true, cancelled = true, skipped = true}
 
+-- The key names the layout that the namespace is in. Later layouts have prefixes of their own
+-- and leave their number here, so that what is older finds it.
+local function newer_layout()
+  local layout = tonumber(call('GET', P .. 'layout') or LAYOUT)
+  return layout > LAYOUT and redis.error_reply('LAYOUT ' .. layout)
+end
+
 local function event(type, id, ...)
   return call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS_MAX_LENGTH, '*', 'type', type, 'id', id, ...)
 end
