@@ -1,14 +1,31 @@
-"""Which metrics exist with which labels, and which an expression of PromQL uses."""
+"""The Prometheus rules and the Grafana dashboard: which metrics they use, and which there are."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Any
 
 import promql_parser as promql
+import yaml
 
 from support.fleet import ROOT
 
+RULES = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())
+BOARD = json.loads((ROOT / "deploy" / "grafana" / "pyagent-orch.json").read_text())
+ALERTS: list[dict[str, Any]] = [rule for group in RULES["groups"] for rule in group["rules"]]
+_GRAFANA = {"$__rate_interval": "5m", "$job": "x", "$instance": "x"}
+
+
+def panels() -> Iterator[dict[str, Any]]:
+    """The panels of the dashboard that show something."""
+    return (one for one in BOARD["panels"] if one["type"] != "row")
+
+
+EXPRESSIONS: list[str] = [rule["expr"] for rule in ALERTS] + [
+    target["expr"] for panel in panels() for target in panel["targets"]
+]
 SCRAPED = {"job", "instance"}
 """The labels that Prometheus itself gives to whatever it asks for."""
 _ROW = re.compile(r"^\| `(pyagent_orch_\w+)` \| (\w+)[^|]*\|([^|]*)\|", re.MULTILINE)
@@ -36,13 +53,13 @@ def _labels(text: str) -> Iterator[str]:
             yield piece.strip("`")
 
 
-def used(expression: str, variables: Mapping[str, str] | None = None) -> list[tuple[str, set[str]]]:
+def used(expression: str) -> list[tuple[str, set[str]]]:
     """The metrics of an expression of PromQL, with the labels that it selects by.
 
     Raises:
         ValueError: it is none.
     """
-    for name, value in (variables or {}).items():
+    for name, value in _GRAFANA.items():
         expression = expression.replace(name, value)
     found: list[tuple[str, set[str]]] = []
 

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import promql_parser as promql
 import pytest
-import yaml
 
 from support.fleet import ROOT
-from support.metric_names import SCRAPED, documented, grouped_by, used
+from support.metric_names import (
+    ALERTS,
+    BOARD,
+    EXPRESSIONS,
+    RULES,
+    SCRAPED,
+    documented,
+    grouped_by,
+    panels,
+    used,
+)
 
-RULES = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())
-BOARD = json.loads((ROOT / "deploy" / "grafana" / "pyagent-orch.json").read_text())
-GRAFANA = {"$__rate_interval": "5m", "$job": "x", "$instance": "x"}
-ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
 KINDS = {"row", "stat", "timeseries"}
-
-
-def panels() -> Iterator[dict[str, Any]]:
-    return (one for one in BOARD["panels"] if one["type"] != "row")
-
-
-EXPRESSIONS = [rule["expr"] for rule in ALERTS] + [
-    target["expr"] for panel in panels() for target in panel["targets"]
-]
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=range(len(EXPRESSIONS)))
 def test_an_expression_uses_only_metrics_and_labels_that_exist(expression: str) -> None:
     known = documented()
-    found = used(expression, GRAFANA)
+    found = used(expression)
     assert found
     for name, labels in found:
         assert name in known, f"{name} is not in docs/metrics.md"
@@ -93,10 +86,7 @@ def test_the_dashboard_can_be_imported() -> None:
 
 def test_every_metric_that_operators_page_on_is_on_the_dashboard() -> None:
     shown = {
-        name
-        for panel in panels()
-        for one in panel["targets"]
-        for name, _ in used(one["expr"], GRAFANA)
+        name for panel in panels() for one in panel["targets"] for name, _ in used(one["expr"])
     }
     alerted = {name for rule in ALERTS for name, _ in used(rule["expr"])}
     assert alerted <= shown
