@@ -102,6 +102,7 @@ PAGES: Mapping[str, Page] = {
             Exit.ERROR: "Nothing was started: wrong usage, or an error that is told in one line.",
         },
     ),
+    "top": Page(["top", "top --once", "top --json --interval 10s"]),
     "worker": Page(
         ["worker --agents my_agents", "worker --pool prefork --concurrency 4 --queues agents,slow",
          "worker -- --max-tasks-per-child 100"],

@@ -32,6 +32,7 @@ COMMANDS = {
     "schedules": "schedules:schedules",
     "beat": "schedules:beat",
     "up": "up:up",
+    "top": "top:top",
     "worker": "fleet:worker",
     "workers": "fleet:workers",
     "flower": "flower:flower",

@@ -146,14 +146,29 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], empty:
     if not rows:
         note(empty)
         return
+    room = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+    for line in table_lines(columns, rows, room):
+        print_spans(line)
+
+
+def table_lines(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int | None = None
+) -> list[list[tuple[str, str]]]:
+    """Rows under titles, as lines of parts, each with its colour.
+
+    Args:
+        columns: the titles.
+        rows: texts from anywhere, one for each column; they are escaped.
+        room: how many columns of a terminal there are; None: as many as it takes.
+    """
     safe = [[one_line(cell) for cell in row] for row in rows]
     widths = [
-        max(width(column.title), *(width(row[place]) for row in safe))
+        max([width(column.title), *(width(row[place]) for row in safe)])
         for place, column in enumerate(columns)
     ]
-    if is_terminal(sys.stdout):
-        _narrow(widths, columns, shutil.get_terminal_size().columns)
-    print_spans([(_line([column.title for column in columns], columns, widths), "bold")])
+    if room is not None:
+        _narrow(widths, columns, room)
+    lines = [[(_line([column.title for column in columns], columns, widths), "bold")]]
     for row in safe:
         cells = [cut(cell, limit) for cell, limit in zip(row, widths, strict=True)]
         spans: list[tuple[str, str]] = []
@@ -161,7 +176,8 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], empty:
             style = column.styles.get(row[place], "")
             last = place == len(columns) - 1
             spans.append((_padded(cells[place], column, widths[place], last=last), style))
-        print_spans(spans)
+        lines.append(spans)
+    return lines
 
 
 def _narrow(widths: list[int], columns: Sequence[Column], limit: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyagent_orch.doctor import Finding
     from pyagent_orch.orchestrator.connection import Connection
+    from pyagent_orch.store.activity import Activity
     from pyagent_orch.store.measures import Measures
 
 
@@ -47,3 +48,17 @@ class Checkup:
             OrchestratorClosedError: after `close`.
         """
         return self._connection.store.measure()
+
+    def activity(self, limit: int = 20) -> Activity:
+        """Read who works on what: the workers, and the tasks that have run for the longest.
+
+        Two round trips, whatever the number of finished tasks.
+
+        Args:
+            limit: how many running tasks to tell at the most, >= 0.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+            OrchestratorClosedError: after `close`.
+        """
+        return self._connection.store.activity(limit)

@@ -19,6 +19,7 @@ from pyagent_orch.store.runs import Runs
 from pyagent_orch.store.workflows import Workflows
 
 if TYPE_CHECKING:
+    from pyagent_orch.store.activity import Activity
     from pyagent_orch.store.inspect import NamespaceFacts, ServerFacts
     from pyagent_orch.store.measures import Measures
     from pyagent_orch.store.schedules import Schedules
@@ -142,6 +143,19 @@ class Store:
         from pyagent_orch.store.measures import take_measures
 
         return take_measures(self.client, self.keys, self.address.label)
+
+    def activity(self, limit: int) -> Activity:
+        """Who works on what at this moment; its cost does not grow with what is stored.
+
+        Args:
+            limit: how many running tasks to tell at the most.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach or refuses.
+        """
+        from pyagent_orch.store.activity import look_at_activity
+
+        return look_at_activity(self.client, self.keys, self.address.label, limit)
 
     def inspect_namespace(self) -> NamespaceFacts:
         """What is in the namespace, for the doctor; see `store.inspect`.
