@@ -1,7 +1,7 @@
 """Waiting for a task while people see on stderr what it does.
 
-Command line, over the facade. A terminal with rich gets one living line, all
-else one line for each change.
+Command line, over the facade. A terminal with rich gets one living line, and below it
+what the task writes; all else gets one line for each change.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pyagent_orch.cli.live_text import LiveText
 from pyagent_orch.cli.show import console, note
 from pyagent_orch.cli.times import duration
 from pyagent_orch.escape import one_line
@@ -27,6 +28,10 @@ _TICK = 0.2
 """Seconds between two looks at what the listener has heard; they cost no round trip."""
 _PATIENCE = 2.0
 """Seconds after which a task that does not start makes us ask whether there is a worker."""
+
+
+_LINES = 8
+"""How many lines of what the task writes are on the screen."""
 
 
 _Tell = Callable[[str, float], None]
@@ -48,7 +53,7 @@ def wait_with_progress(
     """
     started = time.monotonic()
     asked = orchestrator.is_embedded
-    with _line() as tell:
+    with _line(task) as tell:
         while True:
             waited = time.monotonic() - started
             left = _TICK if timeout is None else min(_TICK, max(0.0, timeout - waited))
@@ -84,15 +89,18 @@ def _said(record: TaskRecord) -> str:
 
 
 @contextmanager
-def _line() -> Iterator[_Tell]:
+def _line(task: Task) -> Iterator[_Tell]:
     screen = console(sys.stderr)
     if screen is not None:
         from rich.text import Text
 
+        written = LiveText(task).start()
         with screen.status("") as status:
 
             def update(text: str, seconds: float) -> None:
-                status.update(Text(f"{one_line(text)}  {duration(seconds)}"))
+                lines = written.last_lines(task.id, max(20, screen.width - 4), _LINES)
+                shown = "".join(f"\n{line}" for line in lines)
+                status.update(Text(f"{one_line(text)}  {duration(seconds)}{shown}"))
 
             yield update
         return

@@ -199,7 +199,7 @@ def _submit(orchestrator: Orchestrator, task: Task, waiting: _Waiting) -> Exit:
                 note(f"Task {task.id} goes on; to end it: pyagent-orch cancel {task.id}")
             raise
         if record is not None:
-            return _print_outcome(record, as_json=waiting.as_json)
+            return print_outcome(record, as_json=waiting.as_json)
         note(f"Task {task.id} is not final yet and goes on: pyagent-orch show {task.id}")
         record = task.record
     if not waiting.as_json:
@@ -209,7 +209,8 @@ def _submit(orchestrator: Orchestrator, task: Task, waiting: _Waiting) -> Exit:
     return Exit.STILL_RUNNING if waiting.wanted else Exit.OK
 
 
-def _print_outcome(record: TaskRecord, *, as_json: bool) -> Exit:
+def print_outcome(record: TaskRecord, *, as_json: bool) -> Exit:
+    """Print the output of a final task, or why there is none."""
     from pyagent_orch.cli.show import print_error, print_json, print_text, readable
     from pyagent_orch.cli.task_view import as_document
 

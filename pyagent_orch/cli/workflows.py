@@ -17,8 +17,11 @@ import click
 from pyagent_orch.cli.arguments import Installation, command, json_option, modules
 from pyagent_orch.cli.completion import workflows
 from pyagent_orch.cli.exits import Exit
+from pyagent_orch.cli.live_text import LiveText
 from pyagent_orch.cli.show import STATUS_STYLES, console, note, print_json, print_spans, print_text
-from pyagent_orch.exceptions import TaskTimeoutError
+from pyagent_orch.escape import width
+from pyagent_orch.exceptions import TaskNotFoundError, TaskTimeoutError, WorkflowNotFoundError
+from pyagent_orch.states import TaskStatus
 
 if TYPE_CHECKING:
     from pyagent_orch.orchestrator import Orchestrator
@@ -87,12 +90,30 @@ def run(
 @click.argument("workflow_id", metavar="ID", shell_complete=workflows)
 @json_option
 def watch(installation: Installation, *, workflow_id: str, as_json: bool) -> Exit:
-    """Watch a workflow to its end: a tree with states, times, tokens and progress.
+    """Watch a workflow to its end: a tree with states, times, tokens, progress, running text.
 
-    Ctrl-C ends the watching, not the workflow. With --json prints one document at the end.
+    Also a task. Ctrl-C ends the watching, not the work. With --json prints one document at the end.
     """
     with installation.fleet() as orchestrator:
-        return _watch(orchestrator, orchestrator.get_workflow(workflow_id), as_json=as_json)
+        try:
+            workflow = orchestrator.get_workflow(workflow_id)
+        except WorkflowNotFoundError:
+            return _watch_task(orchestrator, workflow_id, as_json=as_json)
+        return _watch(orchestrator, workflow, as_json=as_json)
+
+
+def _watch_task(orchestrator: Orchestrator, task_id: str, *, as_json: bool) -> Exit:
+    from pyagent_orch.cli.progress import wait_with_progress
+    from pyagent_orch.cli.submit import print_outcome
+
+    try:
+        task = orchestrator.get_task(task_id)
+    except TaskNotFoundError:
+        # What is watched is a workflow in the first place.
+        raise WorkflowNotFoundError(task_id) from None
+    record = wait_with_progress(orchestrator, task, None)
+    assert record is not None, "it is waited for without a limit"
+    return print_outcome(record, as_json=as_json)
 
 
 def _watch(orchestrator: Orchestrator, workflow: Workflow, *, as_json: bool) -> Exit:
@@ -124,9 +145,11 @@ def _live(orchestrator: Orchestrator, workflow: Workflow) -> None:
     screen = console(sys.stderr)
     assert screen is not None
 
+    written = LiveText(workflow).start()
+
     def drawn() -> Text:
         text = Text()
-        for line in _picture(orchestrator.get_workflow(workflow.id)):
+        for line in _picture(orchestrator.get_workflow(workflow.id), written):
             text.append_text(Text.assemble(*line, "\n"))
         return text
 
@@ -136,14 +159,20 @@ def _live(orchestrator: Orchestrator, workflow: Workflow) -> None:
         live.update(drawn(), refresh=True)
 
 
-def _picture(workflow: Workflow) -> list[list[tuple[str, str]]]:
+def _picture(workflow: Workflow, written: LiveText) -> list[list[tuple[str, str]]]:
     from pyagent_orch.cli.workflow_view import count_line, fitted, head_line, tree_lines
 
     now = datetime.now(UTC)
     record = workflow.record
     assert record is not None
-    room = max(4, shutil.get_terminal_size().lines - 4)
-    lines = fitted(list(tree_lines(workflow, now, STATUS_STYLES).values()), room)
+    terminal = shutil.get_terminal_size()
+    tree = tree_lines(workflow, now, STATUS_STYLES)
+    for task in workflow.tasks:
+        if task.record is not None and task.record.status is TaskStatus.RUNNING:
+            line = tree[task.id]
+            room = terminal.columns - sum(width(text) for text, _ in line) - 3
+            line.append((f"  {written.last_words(task.id, room)}", "italic"))
+    lines = fitted(list(tree.values()), max(4, terminal.lines - 4))
     return [head_line(workflow, record, STATUS_STYLES), *lines, count_line(workflow, now)]
 
 
