@@ -64,6 +64,8 @@ class Settings(BaseModel):
     state_fsync: Literal["everysec", "always"] = "everysec"
     """How often a state file (and, embedded, the private server's data) reaches the disk: each
     second, or before a call returns. Matters for a power cut only."""
+    log_format: Literal["text", "json"] = "text"
+    """How workers and beat log: text, or a JSON object a line (extra `logs`)."""
     signals: Literal["rare", "all", "none"] = "rare"
     """Which of Celery's signals become events: all, none, or those that are not sent per task."""
 

@@ -6,8 +6,12 @@ Read here and nowhere else at import: this module is a program's edge, which
 
 from pyagent_orch.config import Settings
 from pyagent_orch.engine.app import create_app
+from pyagent_orch.engine.logs import json_lines
 from workers import agents
 
 settings = Settings.from_env()
+if settings.log_format == "json":
+    # Here, where it is an error that stops the program; Celery swallows one in its log's set-up.
+    json_lines()
 agents.load(settings)
 app = create_app(settings)

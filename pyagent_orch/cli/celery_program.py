@@ -32,6 +32,15 @@ def quiet_option(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="No banner at the start.")(function)
 
 
+def log_format_option(function: F) -> F:
+    """Add `--log-format`."""
+    return click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        help="Text, or a JSON object a line; PYAGENT_ORCH_LOG_FORMAT otherwise.",
+    )(function)
+
+
 def become(
     settings: Settings,
     program: str,
@@ -58,6 +67,7 @@ def become(
         "PYAGENT_ORCH_REDIS_URL": settings.redis_url or "",
         "PYAGENT_ORCH_NAMESPACE": settings.namespace,
         "PYAGENT_ORCH_AGENTS": ",".join(settings.agents),
+        "PYAGENT_ORCH_LOG_FORMAT": settings.log_format,
         **(extra or {}),
     }
     sys.stdout.flush()

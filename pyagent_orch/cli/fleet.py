@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from pyagent_orch.cli.arguments import Installation, command, json_option, modules
-from pyagent_orch.cli.celery_program import become, quiet_option
+from pyagent_orch.cli.celery_program import become, log_format_option, quiet_option
 from pyagent_orch.cli.show import Column, print_json, print_table
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ _COLUMNS = (
     show_default=True,
     help="What it logs.",
 )
+@log_format_option
 @quiet_option
 @click.argument("celery_options", metavar="[-- CELERY OPTIONS]", nargs=-1, type=click.UNPROCESSED)
 def worker(
@@ -78,6 +79,7 @@ def worker(
     name: str | None,
     agents: tuple[str, ...],
     log_level: str,
+    log_format: str | None,
     quiet: bool,
     celery_options: tuple[str, ...],
 ) -> NoReturn:
@@ -86,7 +88,7 @@ def worker(
     The same as `celery -A workers.celery_app worker` with settings that suit agents. What
     stands after `--` goes to Celery as it is.
     """
-    settings = installation.fleet_settings(agents=modules(agents))
+    settings = installation.fleet_settings(agents=modules(agents), log_format=log_format)
     if concurrency is None and pool == "threads":
         concurrency = settings.concurrency
     name = name or own_name()

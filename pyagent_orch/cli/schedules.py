@@ -21,7 +21,7 @@ from pyagent_orch.cli.arguments import (
     pass_installation,
     seconds,
 )
-from pyagent_orch.cli.celery_program import become, quiet_option
+from pyagent_orch.cli.celery_program import become, log_format_option, quiet_option
 from pyagent_orch.cli.completion import agents, jobs
 from pyagent_orch.cli.times import duration
 
@@ -57,10 +57,16 @@ def _subcommand(name: str) -> Callable[[Callable[..., Any]], Command]:
     show_default=True,
     help="What it logs.",
 )
+@log_format_option
 @quiet_option
 @click.argument("celery_options", metavar="[-- CELERY OPTIONS]", nargs=-1, type=click.UNPROCESSED)
 def beat(
-    installation: Installation, *, log_level: str, quiet: bool, celery_options: tuple[str, ...]
+    installation: Installation,
+    *,
+    log_level: str,
+    log_format: str | None,
+    quiet: bool,
+    celery_options: tuple[str, ...],
 ) -> NoReturn:
     """Fire the scheduled jobs; Ctrl-C ends it.
 
@@ -68,7 +74,8 @@ def beat(
     run is started once, and the others go on when one dies.
     """
     # It fires jobs and runs no agents.
-    settings = installation.fleet_settings().model_copy(update={"agents": ()})
+    settings = installation.fleet_settings(log_format=log_format)
+    settings = settings.model_copy(update={"agents": ()})
     become(settings, "beat", ["--loglevel", log_level.upper(), *celery_options], quiet=quiet)
 
 

@@ -9,6 +9,7 @@ from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
 from pyagent_orch.config import Settings
+from pyagent_orch.engine.logs import FORMAT, connect_log
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.engine.signals import connect_signals
 from pyagent_orch.engine.task import register_run_task
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None, *, address: Address | None = No
     app.steps["worker"].add(KEEPER_STEP)
     app.steps["consumer"].add(TASK_EVENTS_STEP)
     connect_signals(app)
+    connect_log(app)
     return app
 
 
@@ -156,6 +158,8 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
         "task_store_errors_even_if_ignored": False,
         "worker_consumer": CONSUMER,
         "worker_hijack_root_logger": True,
+        "worker_log_format": FORMAT,
+        "worker_task_log_format": FORMAT,
         # An agent's prints are its own business.
         "worker_redirect_stdouts": False,
         "worker_proc_alive_timeout": 30.0,

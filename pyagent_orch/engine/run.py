@@ -15,6 +15,7 @@ from celery.exceptions import Ignore, Retry
 from pyagent_orch.agents import AgentOutcome
 from pyagent_orch.engine.attempts import NOT_RUN, Unwanted, end_attempt, usage_with
 from pyagent_orch.engine.faults import fault_point
+from pyagent_orch.engine.logs import RunNote, noted
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.engine.work import Work
 from pyagent_orch.exceptions import (
@@ -49,14 +50,22 @@ def run(self: Any, *received: Any) -> Any:
     task_id = self.request.id
     runs, lease = runtime.store.runs, runtime.lease_id
     worker = runtime.worker_name or self.request.hostname
-    fault_point("before_claim")
-    claim = runtime.patiently(
-        lambda: runs.claim(task_id, lease, worker), f"claim of task {task_id}"
-    )
-    fault_point("after_claim")
-    if not isinstance(claim, Claim):
-        return _refused(self, task_id, claim)
-    return _finish(self, runtime, claim, _attempt(self, runtime, claim, received))
+    with noted(RunNote(task_id, worker, self.request.shadow or "")):
+        fault_point("before_claim")
+        claim = runtime.patiently(
+            lambda: runs.claim(task_id, lease, worker), f"claim of task {task_id}"
+        )
+        fault_point("after_claim")
+        if not isinstance(claim, Claim):
+            return _refused(self, task_id, claim)
+    with noted(_note_of(claim, worker)):
+        return _finish(self, runtime, claim, _attempt(self, runtime, claim, received))
+
+
+def _note_of(claim: Claim, worker: str) -> RunNote:
+    fields = claim.fields
+    workflow, attempt = fields["workflow"] or "", int(fields["attempts"] or 0)
+    return RunNote(claim.id, worker, fields["name"] or "", workflow, attempt)
 
 
 def _refused(self: Any, task_id: str, claim: Refused) -> Any:

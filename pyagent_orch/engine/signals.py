@@ -22,7 +22,6 @@ from celery import Celery, signals
 from celery.signals import Signal
 
 from pyagent_orch.engine.runtime import runtime_of
-from pyagent_orch.escape import escape
 from pyagent_orch.models.values import JSONValue
 
 logger = logging.getLogger(__name__)
@@ -100,8 +99,6 @@ def connect_signals(app: Celery) -> None:
     signals.worker_shutting_down.connect(
         _drainer(app), weak=False, dispatch_uid=f"pyagent_orch:{id(app)}:drain"
     )
-    for setup in (signals.after_setup_logger, signals.after_setup_task_logger):
-        setup.connect(_harmless_log, weak=False, dispatch_uid="pyagent_orch:harmless_log")
     signals.worker_init.connect(_quiet_start, weak=False, dispatch_uid="pyagent_orch:worker_init")
     signals.worker_shutdown.connect(
         _on_shutdown, weak=False, dispatch_uid="pyagent_orch:worker_shutdown"
@@ -141,27 +138,6 @@ def _quiet_start(sender: Any = None, **_: Any) -> None:
         if "concurrency.thread:" in _path_of(sender.pool_cls):
             # Celery's own joins its threads at exit, however long their agents run.
             sender.pool_cls = "pyagent_orch.engine.threads:DaemonPool"
-
-
-class HarmlessText(logging.Filter):
-    """Escapes what an agent, a model or a submitter put into a log line.
-
-    A worker's log goes to terminals, which obey control characters.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let the record pass, with its text and its traceback escaped."""
-        record.msg, record.args = escape(record.getMessage(), lines=True), ()
-        if record.exc_info and not record.exc_text:
-            text = logging.Formatter().formatException(record.exc_info)
-            record.exc_text = escape(text, lines=True)
-        return True
-
-
-def _harmless_log(logger: logging.Logger | None = None, **_: Any) -> None:
-    for handler in logger.handlers if logger is not None else ():
-        if not any(isinstance(one, HarmlessText) for one in handler.filters):
-            handler.addFilter(HarmlessText())
 
 
 def _path_of(pool: Any) -> str:
