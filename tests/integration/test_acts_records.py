@@ -207,3 +207,25 @@ def test_every_message_is_one_that_a_worker_takes(
     if timeout is not None:
         assert soft == pytest.approx(timeout)
         assert hard == pytest.approx(timeout + 5)
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ('{"t":["Analyse: ",["g"],"/",["g",0]]}', '"Analyse: {Gather.output}/{Gather.output}"'),
+        ('{"r":["g"]}', '"{Gather.output}"'),
+        ('{"r":["unknown"]}', '"{unknown.output}"'),
+        ('{"f":"module:build"}', '{"f":"module:build"}'),
+        ('{"d":{"a":{"r":["g"]}}}', '{"d":{"a":{"r":["g"]}}}'),
+        ('{"t":["' + "x" * 5_000 + '",["g"]]}', '{"t":["' + "x" * 110 + "..."),
+        ('{"l":' * 2_000 + "1" + "}" * 2_000, ('{"l":' * 30)[:117] + "..."),
+    ],
+)
+def test_a_message_previews_an_input_that_has_outputs_in_it(
+    desk: Desk, template: str, shown: str
+) -> None:
+    fields = {"name": "n", "agent": "hash", "queue": "q", "priority": 5}
+    written = {**fields, "template": template, "deps": '{"g":"Gather"}'}
+    desk.store.records.submit([NewTask("t", written)], AGENTS)
+    [message] = desk.messages()
+    assert json.loads(message)["headers"]["argsrepr"] == shown

@@ -40,6 +40,22 @@ local function preview(text)
   return (string.gsub(string.sub(text, 1, 117), '[\192-\255][\128-\191]*$', '')) .. '...'
 end
 
+-- How an input begins that has outputs in it, as people write it: what they are is not known
+-- before the task runs. Of one that is long, or no text, how it is recorded.
+local SKETCHED_BYTES = 4096
+local function sketch(id)
+  local r = call('HMGET', P .. 'task:' .. id, 'template', 'deps')
+  if not r[1] then return '' end
+  local read, node = pcall(cjson.decode, #r[1] <= SKETCHED_BYTES and r[1] or '')
+  local parts = read and (node.t or node.r and {node.r})
+  if not parts then return r[1] end
+  local names = r[2] and #r[2] <= SKETCHED_BYTES and cjson.decode(r[2]) or {}
+  for i, part in ipairs(parts) do
+    if type(part) == 'table' then parts[i] = '{' .. (names[part[1]] or part[1]) .. '.output}' end
+  end
+  return (string.gsub(cjson.encode(table.concat(parts)), '\\/', '/'))
+end
+
 local function queue_index(queue, priority)
   return P .. 'queued:' .. queue .. ':' .. priority
 end
@@ -57,7 +73,7 @@ local function delivery(id, r)
     limits = (tonumber(r[4]) + HARD_LIMIT_GRACE) .. ',' .. tonumber(r[4])
   end
   local text = message(
-    id, cjson.encode(r[1]), cjson.encode(preview(r[5] or '')), tostring(priority),
+    id, cjson.encode(r[1]), cjson.encode(preview(r[5] or sketch(id))), tostring(priority),
     cjson.encode(r[2]), limits, id .. ':' .. now)
   return text, list, queue_index(r[2], r[3]), r[2] .. ':' .. r[3]
 end
