@@ -11,6 +11,7 @@ OVER_LENGTH = 1.2
 """The stream is trimmed in whole blocks, so it is a little longer than its cap."""
 BEHIND = 1_000
 """So many events may a durable handler be behind."""
+_BEAT = "start a beat, or better two on two machines: pyagent-orch beat"
 
 
 def running(case: Case) -> Verdict:
@@ -49,9 +50,16 @@ def beat(case: Case) -> Verdict:
     if late > case.settings.lease_seconds:
         return error(
             f"a scheduled job has been due for {span(late)}, and nobody has fired it",
-            "start a beat: celery -A workers.celery_app beat",
+            _BEAT,
         )
-    return fine(f"{count(jobs, 'scheduled job')}, none overdue" if jobs else "no scheduled jobs")
+    if not jobs:
+        return fine("no scheduled jobs")
+    told = f"{count(jobs, 'scheduled job')}, none overdue"
+    if case.embedded or not case.namespace.jobs_to_come:
+        return fine(told)
+    if not case.namespace.beats:
+        return warning(f"{told} yet, and no beat is alive to fire the next one", _BEAT)
+    return fine(f"{told}; {count(len(case.namespace.beats), 'beat')}: {some(case.namespace.beats)}")
 
 
 def expiry(case: Case) -> Verdict:

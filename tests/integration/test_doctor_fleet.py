@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ from support.checkup import (
     healthy_fleet,
     pretend,
 )
+from support.command import Command
 from support.fleet import Fleet, until
 
 
@@ -191,6 +193,26 @@ def test_a_delayed_task_that_nobody_queues_is_found(orch: Orchestrator) -> None:
         lambda: found if (found := by_id(orch.doctor()))["tasks.delayed"].severity.rank else None
     )
     complaint(found, "tasks.delayed", "error", "start a worker")
+
+
+def test_jobs_without_a_beat_are_found_before_one_is_overdue(
+    orch: Orchestrator, server: PrivateServer, tmp_path: Path
+) -> None:
+    job = orch.schedule(agent="echo", input="x", interval_seconds=3600)
+    complaint(by_id(orch.doctor()), "schedules.beat", "warning", "no beat is alive", "beat")
+    command = Command(tmp_path, server.broker_url, orch.settings.namespace)
+    with (tmp_path / "beat.log").open("w") as log, command.running("beat", stdout=log, stderr=log):
+        found = until(
+            lambda: (
+                one
+                if (one := by_id(orch.doctor())["schedules.beat"]).severity is Severity.OK
+                else None
+            ),
+            30,
+        )
+        assert "1 beat: beat-" in found.what
+    orch.pause(job.id)
+    assert by_id(orch.doctor())["schedules.beat"].severity is Severity.OK
 
 
 def test_a_scheduled_job_that_nobody_fires_is_found(orch: Orchestrator) -> None:

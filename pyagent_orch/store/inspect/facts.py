@@ -109,6 +109,10 @@ class NamespaceFacts:
     """How long the first delayed task has been due; 0 when none is."""
     jobs: int = 0
     """Scheduled jobs."""
+    jobs_to_come: int = 0
+    """Those of them that will fire again."""
+    beats: Sequence[str] = ()
+    """The beats that are alive."""
     overdue_job_seconds: float = 0.0
     """How long the first of them has been due; 0 when none is."""
     expiry: Sequence[ExpirySample] = ()

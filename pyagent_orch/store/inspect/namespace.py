@@ -58,6 +58,8 @@ def look_at_namespace(
             swept_seconds=look.swept(),
             overdue_seconds=look.overdue("delayed"),
             jobs=client.zcard(f"{keys.prefix}jobs"),
+            jobs_to_come=client.zcard(keys.due_jobs),
+            beats=look.beats(),
             overdue_job_seconds=look.overdue("jobs:due"),
             expiry=look.expiry(record_ttl_seconds),
             rejected=client.llen(f"{keys.prefix}rejected"),
@@ -164,6 +166,10 @@ class _Look:
     def swept(self) -> float | None:
         moment = self._client.get(f"{self._keys.prefix}swept")
         return self._age(str(moment)) if moment else None
+
+    def beats(self) -> list[str]:
+        living = self._client.zrangebyscore(self._keys.beats, self._now_ms, "+inf")
+        return [str(name) for name in living]
 
     def overdue(self, name: str) -> float:
         first: Any = self._client.zrange(f"{self._keys.prefix}{name}", 0, 0, withscores=True)
