@@ -146,6 +146,10 @@ def _judge(what: str, signs: list[Sign], name: str | None) -> tuple[bool, str]:
     if late:
         told = ", ".join(f"{sign.name} by {-sign.left_seconds:.1f} s" for sign in late)
         return False, f"overdue: {told}"
+    stuck = [sign for sign in mine if sign.stalled_seconds]
+    if stuck:
+        told = ", ".join(f"{sign.name} for {sign.stalled_seconds} s" for sign in stuck)
+        return False, f"alive, but takes no messages: {told}"
     return True, ", ".join(f"{sign.name} is alive" for sign in mine)
 
 

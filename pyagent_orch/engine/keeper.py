@@ -38,6 +38,10 @@ SHARED_SETTINGS = {
 """What all workers of an installation should agree on, since each acts for all."""
 MAINTAIN_SECONDS = 0.3
 """How often a prefork pool replaces processes that ended."""
+TURN_SECONDS = 0.5
+"""How often the loop that takes messages says that it came round."""
+STALLED_LEASES = 3
+"""A loop that has not come round for so many leases hangs."""
 STOP_TIMEOUT = 5.0
 """Seconds that a stop waits for the last act."""
 
@@ -53,7 +57,9 @@ class Keeper:
 
     def __init__(self, runtime: Runtime, pool: Any, info: dict[str, Any]) -> None:
         self._runtime, self._pool = runtime, pool
-        self._info = to_json(info)
+        self._about, self._info = info, to_json(info)
+        self._turned: float | None = None
+        self._stalled = False
         self._stopping = threading.Event()
         self._orphans: set[str] = set()
         self._timed_out: dict[str, float] = {}
@@ -77,6 +83,13 @@ class Keeper:
         hold. The thread sees it at its next heartbeat.
         """
         self._drained_at = time.monotonic() + seconds
+
+    def note_turn(self) -> None:
+        """Remember that the loop that takes messages came round; called by that loop.
+
+        This thread goes on when that one hangs, and must not hide it from health checks.
+        """
+        self._turned = time.monotonic()
 
     def note_time_limit(self, task_id: str, timeout: float) -> None:
         """Remember that Celery's hard time limit ended this task's process; from any thread."""
@@ -107,6 +120,8 @@ class Keeper:
                     if not away:
                         logger.warning("Heartbeat failed, trying on: %s", error)
                     away, wait = True, interval
+                    # The loop waits for Redis as well, and has its time again afterwards.
+                    self._turned = self._turned and time.monotonic()
                 except LayoutError as error:
                     logger.critical("The worker stops: %s", error)
                     worker_state.should_stop = os.EX_CONFIG
@@ -133,11 +148,26 @@ class Keeper:
     def _beat(self, store: Store) -> float | None:
         runtime = self._runtime
         here = _ids_in_hand()
-        pulse = store.fleet.heartbeat(runtime.lease_id, runtime.worker_name, self._info, here)
+        info = self._told()
+        pulse = store.fleet.heartbeat(runtime.lease_id, runtime.worker_name, info, here)
         for task_id in pulse.cancelled:
             self._stop_run(task_id)
         self._give_up_orphans(store, set(pulse.running) - set(here) - set(_ids_in_hand()))
         return pulse.next_due
+
+    def _told(self) -> str:
+        """What the worker says of itself; also that its loop hangs, where it does."""
+        # A worker that stops takes no more messages.
+        if self._turned is None or self._drained_at is not None:
+            return self._info
+        stalled = time.monotonic() - self._turned
+        if stalled < STALLED_LEASES * self._runtime.settings.lease_seconds:
+            self._stalled = False
+            return self._info
+        if not self._stalled:
+            logger.error("The loop that takes messages has not come round for %.0f s", stalled)
+        self._stalled = True
+        return to_json({**self._about, "stalled_seconds": round(stalled)})
 
     def _leave(self, store: Store) -> None:
         runtime = self._runtime
@@ -212,12 +242,17 @@ class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no
         runtime.keeper.start()
 
     def register_with_event_loop(self, worker: Any, hub: Any) -> None:
-        """Have the pool look for ended processes far more often than Celery does.
+        """Watch the loop, and have the pool look for ended processes far more often than Celery.
 
         Celery looks when a process closes its end of a pipe, at which moment the kernel
         does not yet call it ended, and then not for five seconds: so long a slot stayed
         empty after each cancel (measured, 3 of 3).
         """
+        keeper = runtime_of(worker.app).keeper
+        # A pool without threads or processes runs its tasks in that very loop.
+        if keeper is not None and _pool_name(worker) != "solo":
+            keeper.note_turn()
+            hub.call_repeatedly(TURN_SECONDS, keeper.note_turn)
         if hasattr(worker.pool, "maintain_pool"):
             hub.call_repeatedly(MAINTAIN_SECONDS, worker.pool.maintain_pool)
 

@@ -28,6 +28,8 @@ class Sign:
     """How long its lease is still good; negative: for how long it has not been."""
     pid: int | None = None
     """On its own host; None when the record does not say."""
+    stalled_seconds: float = 0.0
+    """For how long the loop that takes its messages has hung."""
 
     @property
     def is_alive(self) -> bool:
@@ -67,11 +69,13 @@ class Vitals:
             for lease_id, _ in leases:
                 pipe.hget(self._keys.worker(lease_id), "info")
             infos = pipe.execute()
-        return [
+        found = []
+        for (lease_id, left), text in zip(leases, infos, strict=True):
+            info = json.loads(text or "{}")
+            stalled = info.get("stalled_seconds", 0.0)
             # A lease id is the node name, a colon and what makes it unique.
-            Sign(lease_id.rpartition(":")[0], left, json.loads(info or "{}").get("pid"))
-            for (lease_id, left), info in zip(leases, infos, strict=True)
-        ]
+            found.append(Sign(lease_id.rpartition(":")[0], left, info.get("pid"), stalled))
+        return found
 
     def beats(self) -> list[Sign]:
         """The beats that have looked for due jobs lately.

@@ -7,14 +7,17 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from pyagent_orch import Orchestrator
 from pyagent_orch.cli.fleet import own_name
 from pyagent_orch.embedded.server import PrivateServer
+from pyagent_orch.engine.keeper import STALLED_LEASES
 from support.command import Command, worker_of
 from support.fleet import until
 from support.raw_server import PASSWORD, RawServer
@@ -65,6 +68,38 @@ def test_a_worker_is_well_until_it_hangs_or_dies(command: Command, pool: str) ->
         worker.wait(10)
         # At once, though its lease is still good.
         assert red(command, "worker")
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_worker_whose_loop_hangs_is_not_well_though_its_heart_beats(
+    tmp_path: Path, pool: str
+) -> None:
+    stuck = tmp_path / "stuck"
+    with RawServer(tmp_path) as server:
+        command = QuickCommand(tmp_path, server.url, "hangs")
+        env = {"PYAGENT_ORCH_AGENTS": "support.stuck_agents", "STUCK": str(stuck)}
+        words = ("worker", "--pool", pool, "--concurrency", "1")
+        with (
+            (tmp_path / "log").open("w") as log,
+            command.running(*words, env=env, stdout=log, stderr=log),
+        ):
+            until(lambda: green(command, "worker"), 30)
+            # A loop that was begun anew after its connection was lost is watched as well.
+            server.run("CLIENT", "KILL", "TYPE", "normal")
+            with Orchestrator(redis_url=server.url, namespace="hangs") as orchestrator:
+                ended = time.monotonic() + STALLED_LEASES + 1
+                while time.monotonic() < ended:
+                    orchestrator.submit("echo", "x").result(20)
+                assert green(command, "worker")
+                stuck.touch()
+                task = orchestrator.submit("echo", "x")
+                until(lambda: red(command, "worker"), 20)
+                assert "takes no messages" in verdict(command, "worker", "--liveness")[1]
+                assert red(command, "worker", "--liveness")
+                stuck.unlink()
+                until(lambda: green(command, "worker"), 20)
+                assert task.result(20) == "x"
+        assert (tmp_path / "log").read_text().count("has not come round") == 1
 
 
 @pytest.fixture
