@@ -288,8 +288,8 @@ class Task:
     def stream(self, *, after: str | None = None, timeout: float | None = None) -> TextStream:
         """The text that it writes, while it runs; for a `for` or an `async for` loop.
 
-        A task with a text as output yields all of it: at its end what is missing. Where a
-        piece has `offset` 0 the text begins anew, and what came before is to be dropped.
+        At its end the rest of its output, if that is a text. Where a piece has `offset` 0 the
+        text begins anew, and what came before is to be dropped.
 
         Args:
             after: the `id` of the last piece that was had, to go on behind it.

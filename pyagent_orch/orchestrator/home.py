@@ -118,8 +118,9 @@ class Home:
 
     def close_texts(self, stream: TextStream) -> None:
         """Have it filled no more."""
-        if not self._connection.closed:
-            self._connection.texts.close(stream)
+        texts = self._connection.present_texts
+        if texts is not None:
+            texts.close(stream)
 
     # --- WorkflowHome -----------------------------------------------------------------------
 

@@ -255,11 +255,7 @@ class Workflow:
         return self.output
 
     def stream(self, *, timeout: float | None = None) -> TextStream:
-        """The text that its tasks write, as `Task.stream`; also of those decided at run time.
-
-        Args:
-            timeout: seconds for the whole; None: as long as it takes.
-        """
+        """The text that all its tasks write, also those decided at run time; see `Task.stream`."""
         return TextStream(self._submitted(), "workflow", self.id, START, timeout)
 
     def cancel(self) -> bool:
@@ -329,8 +325,7 @@ class Workflow:
     def to_canvas(self, app: Any = None) -> Any:
         """The workflow as a real `celery` canvas, to run alone or inside another canvas.
 
-        Its records are written now, by the orchestrator that `Orchestrator.to_canvas` gave
-        it; it runs when the canvas is sent.
+        Its records are written now, by the orchestrator that it belongs to.
 
         Args:
             app: the Celery app that sends it, if not the orchestrator's own: that of the

@@ -20,7 +20,10 @@ from pyagent_orch import (
     SupervisorResult,
     Task,
     TaskStatus,
+    TextPiece,
+    TextStream,
     Usage,
+    Workflow,
     agent,
     register_agent,
 )
@@ -59,6 +62,14 @@ def an_orchestrator_gives_live_tasks(settings: Settings) -> None:
         assert_type(task.error, str | None)
         assert_type(task.started_at, datetime | None)
         assert_type(task.usage, Usage | None)
+        assert_type(task.stream(after="1.1:4"), TextStream)
+        assert_type([piece.id for piece in task.stream()], list[str])
+
+
+async def text_is_streamed_without_blocking(task: Task, workflow: Workflow) -> None:
+    async for piece in task.stream(timeout=1):
+        assert_type(piece, TextPiece)
+    assert_type([piece.text async for piece in workflow.stream()], list[str])
 
 
 async def an_orchestrator_can_be_awaited() -> None:
