@@ -82,7 +82,8 @@ PAGES: Mapping[str, Page] = {
     "schedules show": Page(["schedules show monday"]),
     "schedules add": Page(
         ['schedules add shout "good morning" --cron "0 9 * * MON" --id monday',
-         "schedules add clean --every 10m --overlap skip"],
+         "schedules add clean --every 10m --overlap skip --timeout 5m",
+         "schedules add --file support.yaml --cron @daily --jitter 10m"],
     ),
     "schedules preview": Page(
         ['schedules preview --cron "0 9 * * MON" --timezone Europe/Berlin',

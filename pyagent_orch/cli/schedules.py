@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -15,19 +16,25 @@ from pyagent_orch.cli.arguments import (
     Command,
     Group,
     Installation,
+    collected,
     command,
     json_option,
     parse_json,
     pass_installation,
-    seconds,
 )
 from pyagent_orch.cli.celery_program import become, log_format_option, quiet_option
 from pyagent_orch.cli.completion import agents, jobs
+from pyagent_orch.cli.job_options import (
+    moment,
+    run_options,
+    task_options,
+    times_of,
+    times_options,
+)
 from pyagent_orch.cli.times import duration
 
 if TYPE_CHECKING:
     from pyagent_orch.models.values import JSONValue
-    from pyagent_orch.schedules.jobs import ScheduledJob
 
 SECTION = "Schedules"
 
@@ -83,11 +90,12 @@ def beat(
 @json_option
 def list_jobs(installation: Installation, *, as_json: bool) -> None:
     """List the jobs; the one that is due next comes first."""
+    from pyagent_orch.cli.job_view import as_job_document
     from pyagent_orch.cli.show import Column, preview, print_json, print_table
 
     with installation.fleet() as orchestrator:
         jobs = orchestrator.jobs()
-        documents = [_document(job) for job in jobs]
+        documents = [as_job_document(job) for job in jobs]
     if as_json:
         print_json(list(documents))
         return
@@ -116,11 +124,12 @@ def list_jobs(installation: Installation, *, as_json: bool) -> None:
 @json_option
 def show_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
     """Print all about a job, its next runs and its latest ones."""
+    from pyagent_orch.cli.job_view import as_job_document
     from pyagent_orch.cli.show import print_json, print_text
 
     with installation.fleet() as orchestrator:
         job = orchestrator.get_job(job_id)
-        found = _document(job)
+        found = as_job_document(job)
         found["runs_to_come"] = [at.isoformat() for at in job.preview(3)] if job.enabled else []
         found["latest_runs"] = [
             {"id": run.id, "status": run.status.value}
@@ -139,73 +148,71 @@ def show_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
             print_text(f"{name.replace('_', ' ')}: {value}")
 
 
-def _times(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say when."""
-    for option in (
-        click.option(
-            "--timezone",
-            metavar="ZONE",
-            default="UTC",
-            show_default=True,
-            help="In which --cron is meant, such as Europe/Berlin.",
-        ),
-        click.option("--at", metavar="MOMENT", help="Once, at a moment in ISO 8601."),
-        click.option("--every", type=seconds, metavar="DURATION", help="Such as 30s, 10m, 2h."),
-        click.option("--cron", metavar="EXPRESSION", help="Such as '0 9 * * MON' or @daily."),
-    ):
-        function = option(function)
-    return function
-
-
 @_subcommand("add")
-@click.argument("agent", shell_complete=agents)
+@click.argument("agent", metavar="[AGENT]", required=False, shell_complete=agents)
 @click.argument("text", metavar="[INPUT]", required=False)
-@_times
+@click.option(
+    "--file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A workflow in YAML, as `run` takes it, in place of AGENT.",
+)  # fmt: skip
+@times_options
 @click.option("--json-input", metavar="JSON", help="The input as JSON, in place of text.")
 @click.option("--id", "job_id", metavar="ID", help="A job of this ID is changed.")
 @click.option("--name", metavar="NAME", help="For people.")
-@click.option(
-    "--missed", type=click.Choice(["coalesce", "skip", "catch_up"]), default="coalesce",
-    show_default=True, help="What becomes of due times at which no beat ran.",
-)  # fmt: skip
-@click.option(
-    "--overlap", type=click.Choice(["allow", "skip", "queue"]), default="allow",
-    show_default=True, help="When the last run is not finished.",
-)  # fmt: skip
-@click.option("--max-runs", type=click.IntRange(min=1), metavar="N", help="Ends after N runs.")
+@run_options
+@task_options
 @json_option
 def add_job(
     installation: Installation,
     *,
-    agent: str,
+    agent: str | None,
     text: str | None,
+    file: Path | None,
     json_input: str | None,
     job_id: str | None,
     name: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Schedule a registered AGENT: with --cron, --every or --at."""
-    given = _times_of(options)
+    """Schedule a registered AGENT, or a workflow's FILE: with --cron, --every or --at."""
+    from pyagent_orch.cli.job_view import as_job_document, print_job
+
+    work = _work_of(agent, text, file, json_input)
+    given = {**times_of(options), **work, "id": job_id, "name": name or agent}
+    given["end_at"] = moment("--end-at", options["end_at"])
+    given["metadata"] = collected(options["metadata"])
+    for option in ("missed", "overlap", "max_runs", "jitter", "catch_up_limit"):
+        given[option] = options[option]
+    for option in ("priority", "timeout", "retry", "queue"):
+        given[option] = options[option]
+    with installation.fleet() as orchestrator:
+        # What is not given is as `schedule` has it.
+        job = orchestrator.schedule(
+            **{option: value for option, value in given.items() if value is not None}
+        )
+        found = as_job_document(job)
+    print_job(found, as_json=as_json)
+
+
+def _work_of(
+    agent: str | None, text: str | None, file: Path | None, json_input: str | None
+) -> dict[str, Any]:
+    """What is to run, as `schedule` takes it."""
+    if (agent is None) == (file is None):
+        raise click.UsageError("Give either AGENT or --file, a workflow in YAML.")
+    if file is not None:
+        if json_input is not None:
+            raise click.UsageError("--json-input goes with AGENT; FILE has the inputs of its tasks")
+        from pyagent_orch.workflows.document import load_workflow
+
+        return {"workflow": load_workflow(file)}
     if text is not None and json_input is not None:
         raise click.UsageError("Give either INPUT or --json-input, not both.")
     try:
         value: JSONValue = parse_json(json_input) if json_input is not None else text
     except ValueError as error:
         raise click.UsageError(f"--json-input is not JSON: {error}") from None
-    with installation.fleet() as orchestrator:
-        job = orchestrator.schedule(
-            agent=agent,
-            input=value,
-            id=job_id,
-            **given,
-            name=name or agent,
-            missed=options["missed"],
-            overlap=options["overlap"],
-            max_runs=options["max_runs"],
-        )
-        found = _document(job)
-    _print(found, as_json=as_json)
+    return {"agent": agent, "input": value}
 
 
 @_subcommand("pause")
@@ -213,9 +220,11 @@ def add_job(
 @json_option
 def pause_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
     """Let a job fire no more until it is resumed."""
+    from pyagent_orch.cli.job_view import as_job_document, print_job
+
     with installation.fleet() as orchestrator:
-        found = _document(orchestrator.pause(job_id))
-    _print(found, as_json=as_json)
+        found = as_job_document(orchestrator.pause(job_id))
+    print_job(found, as_json=as_json)
 
 
 @_subcommand("resume")
@@ -223,9 +232,11 @@ def pause_job(installation: Installation, *, job_id: str, as_json: bool) -> None
 @json_option
 def resume_job(installation: Installation, *, job_id: str, as_json: bool) -> None:
     """Let a paused job fire again, from its next due time on."""
+    from pyagent_orch.cli.job_view import as_job_document, print_job
+
     with installation.fleet() as orchestrator:
-        found = _document(orchestrator.resume(job_id))
-    _print(found, as_json=as_json)
+        found = as_job_document(orchestrator.resume(job_id))
+    print_job(found, as_json=as_json)
 
 
 @_subcommand("run")
@@ -261,7 +272,7 @@ def remove_job(installation: Installation, *, job_id: str, as_json: bool) -> Non
 
 
 @_subcommand("preview")
-@_times
+@times_options
 @click.option(
     "-n", "--count", type=click.IntRange(1, 1000), default=5, show_default=True, metavar="N",
     help="How many.",
@@ -280,55 +291,10 @@ def preview_job(
         with installation.fleet() as orchestrator:
             found = orchestrator.get_job(job_id).preview(count)
     else:
-        found = ScheduledJob(Task("preview"), **_times_of(options)).preview(count)
+        found = ScheduledJob(Task("preview"), **times_of(options)).preview(count)
     if as_json:
         print_json([at.isoformat() for at in found])
         return
     now = datetime.now(UTC)
     for at in found:
         print_text(f"{at.isoformat()}  in {duration((at - now).total_seconds())}")
-
-
-def _times_of(options: dict[str, Any]) -> dict[str, Any]:
-    """When, as a job takes it."""
-    at = options["at"]
-    try:
-        moment = datetime.fromisoformat(at) if at is not None else None
-    except ValueError:
-        raise click.UsageError(f"--at {at!r} is no moment such as 2026-01-31T08:30") from None
-    return {
-        "run_at": moment,
-        "interval_seconds": options["every"],
-        "cron": options["cron"],
-        "timezone": options["timezone"],
-    }
-
-
-def _document(job: ScheduledJob) -> dict[str, Any]:
-    record = job.record
-    assert record is not None
-    next_run, last_run = job.next_run, job.last_run
-    return {
-        "id": job.id,
-        "name": job.name,
-        "schedule": job.schedule,
-        "timezone": job.timezone,
-        "state": "ended" if record.ended_at else "enabled" if record.enabled else "paused",
-        "next_run": next_run.isoformat() if next_run else None,
-        "last_run": last_run.isoformat() if last_run else None,
-        "runs": record.runs,
-        "missed": job.missed,
-        "overlap": job.overlap,
-        "max_runs": job.max_runs,
-        "problem": record.problem or None,
-    }
-
-
-def _print(found: dict[str, Any], *, as_json: bool) -> None:
-    from pyagent_orch.cli.show import print_json, print_text
-
-    if as_json:
-        print_json(found)
-    else:
-        state = f"next run {found['next_run']}" if found["next_run"] else found["state"]
-        print_text(f"{found['id']}  {found['name']}  {found['schedule']}  {state}")
