@@ -64,7 +64,9 @@ async def follow_task(
 
     def look() -> tuple[str, bool]:
         record = call.summary(id)
-        return summaries(call, [record])[0].model_dump_json(), record.status.is_final
+        return summaries(call, [record])[0].model_dump_json(
+            ensure_ascii=True
+        ), record.status.is_final
 
     async def texts(behind: str) -> AsyncIterator[Entry]:
         task = await run_in_threadpool(call.task, id)
@@ -93,7 +95,7 @@ async def follow_workflow(
         workflow = call.workflow(id)
         record = workflow.record
         assert record is not None
-        return summary_of(workflow).model_dump_json(), record.status.is_final
+        return summary_of(workflow).model_dump_json(ensure_ascii=True), record.status.is_final
 
     members = await run_in_threadpool(_members, call, id)
 
