@@ -66,6 +66,9 @@ class Settings(BaseModel):
     second, or before a call returns. Matters for a power cut only."""
     log_format: Literal["text", "json"] = "text"
     """How workers and beat log: text, or a JSON object a line (extra `logs`)."""
+    transport: Literal["pyagent", "kombu"] = "pyagent"
+    """How workers take messages: many in one act that also claims them, or one by one as kombu's
+    own Redis transport does."""
     signals: Literal["rare", "all", "none"] = "rare"
     """Which of Celery's signals become events: all, none, or those that are not sent per task."""
 

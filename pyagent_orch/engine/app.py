@@ -112,6 +112,7 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
             "priority_steps": list(range(10)),
             "global_keyprefix": keys.celery_prefix,
             "rejected_key": keys.rejected,
+            "bells": keys.bells,
             **sockets,
             **sentinel,
         },

@@ -18,6 +18,7 @@ from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 from pyagent_orch.engine.runtime import runtime_of
+from pyagent_orch.engine.transport import Channel, Taker
 from pyagent_orch.store import RedisError, is_outage
 
 logger = get_logger(__name__)
@@ -49,6 +50,17 @@ class Consumer(CeleryConsumer):  # type: ignore[misc] # Celery has no types
                 # It refuses at once, where a connection that is lost takes its time.
                 time.sleep(REFUSED_PAUSE)
                 raise ConnectionError(f"Redis refuses for now: {error}") from error
+
+    def connect(self) -> Any:
+        """Connect, and take from the queues by the worker's taker."""
+        connection = super().connect()
+        runtime = runtime_of(self.app)
+        channel = connection.default_channel
+        if runtime.settings.transport == "pyagent" and isinstance(channel, Channel):
+            if runtime.taker is None:
+                runtime.taker = Taker(runtime, len(channel.priority_steps))
+            channel.take_with(runtime.taker)
+        return connection
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, and try on for as long as it takes."""

@@ -25,6 +25,7 @@ from pyagent_orch.agents.registry import TOOLS
 from pyagent_orch.engine import run as _run  # noqa: F401 - loaded before a pool forks
 from pyagent_orch.engine.attempts import end_attempt
 from pyagent_orch.engine.runtime import Runtime, runtime_of
+from pyagent_orch.engine.transport.taker import Taker
 from pyagent_orch.exceptions import LayoutError, TaskTimeoutError
 from pyagent_orch.models.values import to_json
 from pyagent_orch.store import RedisError, Store
@@ -62,6 +63,7 @@ class Keeper:
         self._stalled = False
         self._stopping = threading.Event()
         self._orphans: set[str] = set()
+        self._strays: set[str] = set()
         self._timed_out: dict[str, float] = {}
         self._drained_at: float | None = None
         self._thread = threading.Thread(target=self._keep, name="pyagent-keeper", daemon=True)
@@ -153,6 +155,8 @@ class Keeper:
         for task_id in pulse.cancelled:
             self._stop_run(task_id)
         self._give_up_orphans(store, set(pulse.running) - set(here) - set(_ids_in_hand()))
+        if runtime.taker is not None:
+            self._give_back_strays(runtime.taker, set(pulse.holding))
         return pulse.next_due
 
     def _told(self) -> str:
@@ -169,9 +173,19 @@ class Keeper:
         self._stalled = True
         return to_json({**self._about, "stalled_seconds": round(stalled)})
 
+    def _give_back_strays(self, taker: Taker, holding: set[str]) -> None:
+        """Give messages back that never came here: the answer that brought them was lost."""
+        strays = holding - taker.known()
+        for tag in strays & self._strays:
+            taker.give_back(tag)
+        self._strays = strays - self._strays
+
     def _leave(self, store: Store) -> None:
         runtime = self._runtime
         try:
+            if runtime.taker is not None:
+                # What is done must not be given back.
+                runtime.taker.settle(store)
             given_back = store.fleet.leave(runtime.lease_id, runtime.worker_name, _ids_in_hand())
             if given_back:
                 logger.warning("Stopped with %d tasks running; they went back", given_back)
@@ -196,8 +210,11 @@ class Keeper:
         for task_id in orphans & self._orphans:
             timeout = self._timed_out.pop(task_id, None)
             if timeout is None:
-                logger.warning("The process that ran task %s died", task_id)
-                store.runs.release(task_id, "", runtime.lease_id, runtime.worker_name, lost=True)
+                # What never came here is nobody's fault: the answer that brought it was lost.
+                lost = runtime.taker is None or task_id in runtime.taker.delivered
+                if lost:
+                    logger.warning("The process that ran task %s died", task_id)
+                store.runs.release(task_id, "", runtime.lease_id, runtime.worker_name, lost=lost)
             elif (claim := store.records.running_claim(task_id)) is not None:
                 error = TaskTimeoutError(task_id, f"its process was ended after {timeout} s")
                 end_attempt(runtime, store.runs, claim, error)

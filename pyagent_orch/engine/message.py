@@ -7,13 +7,14 @@ the message as it stands in a Redis list.
 
 from __future__ import annotations
 
+import base64
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from celery import Celery
 from kombu.connection import Connection
 
-from pyagent_orch.store import MessageTemplate
+from pyagent_orch.store import CLAIM_FIELDS, MessageTemplate, TakenTask, delivery_limits
 
 RUN_TASK = "pyagent_orch.run"
 """The name of the one Celery task that runs any agent."""
@@ -58,3 +59,58 @@ def _with_gaps(envelope: dict[str, Any]) -> str:
     for gap in ("shadow", "preview", "queue", "priority"):
         text = text.replace(f'"@@{gap}@@"', f"@@{gap}@@")
     return text.replace('"@@limits@@"', "[@@limits@@]")
+
+
+class Envelopes:
+    """Makes the messages of tasks that were claimed as they were taken.
+
+    What stood in the queue is not looked at: all is made anew from the record.
+
+    Args:
+        template: as the acts fill it in.
+    """
+
+    CLAIM: ClassVar[str] = "pyagent_claim"
+    """The header that carries a claim, from the worker's event loop to the pool."""
+
+    def __init__(self, template: MessageTemplate) -> None:
+        text = template.text
+        for gap in ("shadow", "preview", "queue", "priority", "limits"):
+            text = text.replace(f"@@{gap}@@", "null")
+        envelope: dict[str, Any] = json.loads(text)
+        # Decoded once for all: there is nothing in it.
+        body = json.loads(base64.b64decode(envelope["body"]))
+        self._envelope = envelope | {"body": body, "content-type": None, "content-encoding": None}
+        envelope["properties"]["body_encoding"] = None
+        self._headers: dict[str, Any] = envelope["headers"]
+        self._properties: dict[str, Any] = envelope["properties"]
+
+    def fill(self, task: TakenTask) -> dict[str, Any]:
+        """The message of a task, as kombu would have read it."""
+        task_id, queue = task.id, task.queue
+        run, fields = task.wire[0], task.wire[1]
+        name, text, timeout, priority = (fields[place] for place in _PLACES)
+        preview = text or task.preview
+        if len(preview) > _PREVIEW:
+            preview = preview[: _PREVIEW - 3] + "..."
+        headers = self._headers | {
+            "id": task_id,
+            "root_id": task_id,
+            "shadow": name,
+            "argsrepr": preview,
+            "timelimit": delivery_limits(timeout),
+            self.CLAIM: task.wire,
+        }
+        properties = self._properties | {
+            "correlation_id": task_id,
+            "argsrepr": preview,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": int(priority or 1) - 1,
+            "delivery_tag": f"{task_id}:{run}",
+        }
+        return {**self._envelope, "headers": headers, "properties": properties}
+
+
+_PREVIEW = 120
+"""Characters of the input that `inspect` and Flower show."""
+_PLACES = [CLAIM_FIELDS.index(name) for name in ("name", "input", "timeout", "priority")]

@@ -16,6 +16,7 @@ from pyagent_orch.agents import AgentOutcome
 from pyagent_orch.engine.attempts import NOT_RUN, Unwanted, end_attempt, usage_with
 from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.logs import RunNote, noted
+from pyagent_orch.engine.message import Envelopes
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.engine.work import Work
 from pyagent_orch.exceptions import (
@@ -52,9 +53,15 @@ def run(self: Any, *received: Any) -> Any:
     worker = runtime.worker_name or self.request.hostname
     with noted(RunNote(task_id, worker, self.request.shadow or "")):
         fault_point("before_claim")
-        claim = runtime.patiently(
-            lambda: runs.claim(task_id, lease, worker), f"claim of task {task_id}"
-        )
+        wire = getattr(self.request, Envelopes.CLAIM, None)
+        claim: Claim | Refused
+        if wire is not None:
+            # It was claimed as its message was taken.
+            claim = Claim.of(task_id, wire)
+        else:
+            claim = runtime.patiently(
+                lambda: runs.claim(task_id, lease, worker), f"claim of task {task_id}"
+            )
         fault_point("after_claim")
         if not isinstance(claim, Claim):
             return _refused(self, task_id, claim)

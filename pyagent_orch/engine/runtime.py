@@ -17,6 +17,7 @@ from pyagent_orch.store import Address, MessageTemplate, Store
 if TYPE_CHECKING:
     from pyagent_orch.engine.keeper import Keeper
     from pyagent_orch.engine.texts import TextDesk
+    from pyagent_orch.engine.transport.taker import Taker
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Runtime:
         self.interruptible = False
         """Whether Celery's soft time limit reaches the thread that runs a task (prefork)."""
         self.keeper: Keeper | None = None
+        self.taker: Taker | None = None
         self.abandoned = False
         """Whether the worker was stopped with its agents running (embedded mode)."""
         self.agents_until = 0.0
@@ -59,6 +61,14 @@ class Runtime:
 
             found = self._texts = TextDesk(self)
         return found
+
+    @property
+    def message(self) -> MessageTemplate:
+        """The form of our Celery messages."""
+        self.prepare()
+        if self._message is None:  # pragma: no cover - prepare() has just made it
+            raise AssertionError
+        return self._message
 
     def prepare(self) -> None:
         """Make what the children of a fork need, so that each does not make it again."""
@@ -89,10 +99,7 @@ class Runtime:
 
     def new_store(self) -> Store:
         """A store of its own for a thread that must not share; its caller closes it."""
-        self.prepare()
-        if self._message is None:  # pragma: no cover - prepare() has just made it
-            raise AssertionError
-        return Store(self.address, self.settings, self._message, KOMBU_SEPARATOR)
+        return Store(self.address, self.settings, self.message, KOMBU_SEPARATOR)
 
     def patiently(self, act: Callable[[], T], what: str) -> T:
         """Run an act, again and again while Redis is out of reach; see `patience`."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -20,6 +21,7 @@ import redis
 
 from pyagent_orch.exceptions import LayoutError
 from pyagent_orch.store.counters import BUCKETS_MS
+from pyagent_orch.store.group import Group
 from pyagent_orch.store.keys import LAYOUT
 
 MESSAGE_FIELDS = ("id", "shadow", "preview", "priority", "queue", "limits", "tag")
@@ -47,6 +49,8 @@ class MessageTemplate:
         ]
         return (
             f"local function message({', '.join(MESSAGE_FIELDS)}) return {'..'.join(parts)} end\n"
+            # By which an act knows a message that was made here; its id comes next.
+            f"local MESSAGE_HEAD = {_long_string(self.text.partition('@@id@@')[0])}\n"
         )
 
 
@@ -81,6 +85,7 @@ class ActConstants:
             f"local HARD_LIMIT_GRACE = {self.hard_limit_grace_seconds}\n"
             f"local SEPARATOR = '{separator}'\n"
             f"local FIELDS = {{{', '.join(repr(field) for field in CLAIM_FIELDS)}}}\n"
+            f"local INPUT = {CLAIM_FIELDS.index('input') + 1}\n"
             + self.message.as_lua()
             + _bucket_as_lua()
         )
@@ -128,9 +133,11 @@ class Acts:
 
     def __init__(self, client: redis.Redis, keys: tuple[str, str], constants: ActConstants) -> None:
         self._client = client
-        self._keys = keys
+        self.keys = keys
         self._head = constants.as_lua() + _source("lib") + _source("counts") + _source("joins")
         self._loaded: dict[str, tuple[str, str]] = {}
+        self._groups: dict[str, Group] = {}
+        self._lock = threading.Lock()
         self.after: Callable[[str, str], None] | None = None
         """Called with the name and the first argument of an act that has been run."""
 
@@ -145,6 +152,14 @@ class Acts:
             script = self._loaded[name] = (source, digest)
         return script
 
+    def command(self, name: str, args: Sequence[str | int | float]) -> list[str | int | float]:
+        """The command that runs an act, for a connection that is not ours."""
+        return ["EVALSHA", self._script(name)[1], 2, *self.keys, *args]
+
+    def teach(self, name: str) -> None:
+        """Have the server know an act; one round trip."""
+        self._client.script_load(self._script(name)[0])
+
     def run(self, name: str, args: Sequence[str | int | float]) -> Any:
         """Run one act; one round trip.
 
@@ -157,7 +172,7 @@ class Acts:
         """
         source, digest = self._script(name)
         try:
-            reply = self._client.execute_command("EVALSHA", digest, 2, *self._keys, *args)
+            reply = self._client.execute_command("EVALSHA", digest, 2, *self.keys, *args)
         except redis.exceptions.NoScriptError:
             self._client.script_load(source)
             return self.run(name, args)
@@ -165,7 +180,7 @@ class Acts:
             word, _, layout = str(error).partition(" ")
             if word != "LAYOUT":
                 raise
-            raise LayoutError(self._keys[0], int(layout), LAYOUT) from None
+            raise LayoutError(self.keys[0], int(layout), LAYOUT) from None
         if self.after is not None:
             self.after(name, str(args[0]))
         return reply
@@ -194,5 +209,16 @@ class Acts:
     def _call_many(self, digest: str, calls: Sequence[Sequence[str | int | float]]) -> list[Any]:
         pipe = self._client.pipeline(transaction=False)
         for args in calls:
-            pipe.execute_command("EVALSHA", digest, 2, *self._keys, *args)
+            pipe.execute_command("EVALSHA", digest, 2, *self.keys, *args)
         return list(pipe.execute(raise_on_error=False))
+
+    def run_grouped(self, name: str, args: Sequence[str | int | float]) -> Any:
+        """Run one act, together with those that other threads run just now; see `Group`."""
+        with self._lock:
+            group = self._groups.get(name)
+            if group is None:
+                group = self._groups[name] = Group(partial(self._send_group, name))
+        return group.run(args)
+
+    def _send_group(self, name: str, calls: Sequence[Sequence[str | int | float]]) -> list[Any]:
+        return [self.run(name, calls[0])] if len(calls) == 1 else self.run_many(name, calls)

@@ -147,6 +147,11 @@ def is_outage(error: BaseException) -> bool:
     )
 
 
+def is_missing_script(error: BaseException) -> bool:
+    """Whether Redis does not know the act that was called by its hash."""
+    return isinstance(error, redis.exceptions.NoScriptError)
+
+
 def is_missing_group(error: BaseException) -> bool:
     """Whether Redis does not know the consumer group that was asked for."""
     return isinstance(error, redis.exceptions.ResponseError) and str(error).startswith("NOGROUP")

@@ -25,6 +25,8 @@ class Pulse:
     """Ids of tasks that this worker runs and should stop."""
     running: tuple[str, ...]
     """Ids of tasks that, by their records, this worker runs."""
+    holding: tuple[str, ...]
+    """Tags of other messages than ours that its lease holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Fleet:
             held: ids of tasks taken from queues and not started.
         """
         reply = self._acts.run("heartbeat_v1", [lease_id, name, info, now_iso(), len(held), *held])
-        return Pulse(int(reply[0]) / 1000 if reply[0] else None, tuple(reply[1]), tuple(reply[2]))
+        next_due = int(reply[0]) / 1000 if reply[0] else None
+        return Pulse(next_due, *map(tuple, reply[1:]))
 
     def leave(self, lease_id: str, name: str, held: Sequence[str]) -> int:
         """End a worker's lease and give back what it holds.

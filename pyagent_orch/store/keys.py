@@ -52,6 +52,11 @@ class Keys:
         return self.prefix + "rejected"
 
     @property
+    def bells(self) -> str:
+        """What the names of the lists begin with at which idle workers wait, one for each queue."""
+        return self.prefix + "bell:"
+
+    @property
     def workers(self) -> str:
         """Sorted set: a worker's lease id to the time its lease ends, ms."""
         return self.prefix + "workers"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from pyagent_orch.store.acts import CLAIM_FIELDS, Acts
 from pyagent_orch.store.clock import now_iso
@@ -31,6 +32,15 @@ class Claim:
     """Maps the ids of those whose models were paid to what they cost, JSON."""
     elapsed_ms: int = 0
     """How long ago the task first started."""
+
+    @classmethod
+    def of(cls, task_id: str, wire: Sequence[Any]) -> Claim:
+        """Read what a claiming act told: run, fields, agent, inputs, time since the start."""
+        run, values, agent, found, elapsed = wire
+        fields = dict(zip(CLAIM_FIELDS, values, strict=True))
+        inputs = {found[i]: (found[i + 1], found[i + 2]) for i in range(0, len(found), 4)}
+        usages = {found[i]: found[i + 3] for i in range(0, len(found), 4) if found[i + 3]}
+        return cls(task_id, str(run), agent or "", fields, inputs, usages, int(elapsed))
 
 
 class Refusal(StrEnum):
@@ -98,12 +108,7 @@ class Runs:
         """Take a task under the worker's lease."""
         reply = self._acts.run("claim_v1", [task_id, lease_id, worker, now_iso()])
         if reply[0] == "run":
-            fields = dict(zip(CLAIM_FIELDS, reply[2], strict=True))
-            found = reply[4]
-            inputs = {found[i]: (found[i + 1], found[i + 2]) for i in range(0, len(found), 4)}
-            usages = {found[i]: found[i + 3] for i in range(0, len(found), 4) if found[i + 3]}
-            elapsed = int(reply[5])
-            return Claim(task_id, str(reply[1]), reply[3] or "", fields, inputs, usages, elapsed)
+            return Claim.of(task_id, reply[1:])
         return Refused(Refusal(reply[0]), *(part or None for part in reply[1:]))
 
     def finish(
@@ -120,7 +125,7 @@ class Runs:
         """
         canvas = "1" if leads_on else ""
         args = [claim.id, claim.run, lease_id, output, usage, now_iso(), canvas]
-        return self._verdict(self._acts.run("finish_v1", args))
+        return self._verdict(self._acts.run_grouped("finish_v1", args))
 
     def fail(
         self,

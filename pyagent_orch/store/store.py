@@ -14,6 +14,7 @@ from pyagent_orch.store.connection import BlockingClient, connect, named_errors
 from pyagent_orch.store.events import EventLog
 from pyagent_orch.store.fleet import Fleet
 from pyagent_orch.store.keys import Keys
+from pyagent_orch.store.queues import Queues
 from pyagent_orch.store.records import Records
 from pyagent_orch.store.runs import Runs
 from pyagent_orch.store.workflows import Workflows
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 
 HARD_LIMIT_GRACE_SECONDS = 5
 """How long code may go on after Celery's soft limit before its process is ended."""
+
+
+def delivery_limits(timeout: str | None) -> list[float | None]:
+    """Celery's hard and soft time limit of a task, as `delivery` in lib.lua writes them."""
+    if not timeout:
+        return [None, None]
+    return [float(timeout) + HARD_LIMIT_GRACE_SECONDS, float(timeout)]
 
 
 class Store:
@@ -104,6 +112,11 @@ class Store:
     def runs(self) -> Runs:
         """Runs of tasks, as workers claim and finish them."""
         return Runs(self.acts)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Queues, as a worker's consumer takes from them."""
+        return Queues(self.acts)
 
     @cached_property
     def fleet(self) -> Fleet:
@@ -199,6 +212,7 @@ class Store:
         client = self.__dict__.pop("client", None)
         for part in (
             "acts",
+            "queues",
             "records",
             "workflows",
             "schedules",

@@ -103,6 +103,8 @@ class Fleet:
         if wait:
             try:
                 until(lambda: any(n.startswith(name) for n in self.orchestrator.workers()), 30)
+                # The lease comes first, and who asks or stops a worker may be faster.
+                until(lambda: " ready." in worker.text(), 30)
             except AssertionError:
                 raise AssertionError(f"{name} did not start:\n{worker.text()[-3000:]}") from None
         return worker

@@ -134,6 +134,7 @@ else
       call('LPUSH', list, text)
       call('ZADD', index, now, id)
       call('SADD', P .. 'queues', entry)
+      ring(parts[2])
     end
   end
 end

@@ -1,11 +1,12 @@
 -- heartbeat: a worker renews its lease, learns what to stop, and does what is
 -- due for the whole fleet: delayed tasks, and every SWEEP_MS (by whoever comes
 -- first) the healing and the pruning.
+-- uses: held
 --
 -- ARGV: worker's lease id, worker's name, what it is as JSON, now in ISO 8601,
 --       number of ids it has taken from queues, those ids.
 -- Returns {ms until the next delayed task or '', ids to stop, ids that the record
---       says this worker runs}.
+--       says this worker runs, tags of other messages that its lease holds}.
 
 local newer = newer_layout()
 if newer then return newer end
@@ -52,6 +53,7 @@ local function bury(dead)
     if r[1] == 'running' and r[2] == dead then lose(id, dead_name, done) end
     call('SREM', P .. 'running:' .. dead, id)
   end
+  restore_messages(dead)
   if call('SCARD', P .. 'running:' .. dead) == 0 then
     call('ZREM', P .. 'workers', dead)
     call('DEL', P .. 'worker:' .. dead, P .. 'running:' .. dead, P .. 'cancels:' .. dead)
@@ -142,5 +144,5 @@ if #cancels > 0 then call('DEL', P .. 'cancels:' .. worker) end
 local due = call('ZRANGE', P .. 'delayed', 0, 0, 'WITHSCORES')
 return {
   due[2] and tostring(math.max(0, tonumber(due[2]) - now)) or '',
-  cancels, call('SMEMBERS', P .. 'running:' .. worker),
+  cancels, call('SMEMBERS', P .. 'running:' .. worker), call('HKEYS', held_key(worker)),
 }

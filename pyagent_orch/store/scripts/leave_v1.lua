@@ -1,4 +1,5 @@
--- leave: a worker stops. What it still runs goes back to the queues at once.
+-- leave: a worker stops. What it still runs or holds goes back to the queues at once.
+-- uses: held
 --
 -- ARGV: worker's lease id, worker's name, then ids that it has taken and not started.
 
@@ -15,6 +16,7 @@ for i = 3, #ARGV do
   local status = call('HGET', P .. 'task:' .. ARGV[i], 'status')
   if status == 'pending' or status == 'retrying' then push(ARGV[i]) end
 end
+restore_messages(worker)
 if call('ZREM', P .. 'workers', worker) == 1 then event('worker.offline', name, 'tasks', given_back) end
 call('DEL', P .. 'worker:' .. worker, P .. 'running:' .. worker, P .. 'cancels:' .. worker)
 return given_back

@@ -78,24 +78,39 @@ local function delivery(id, r)
   return text, list, queue_index(r[2], r[3]), r[2] .. ':' .. r[3]
 end
 
+-- Idle workers wait at the bells of their queues; one of them hears it, takes what it can, and
+-- rings again if it leaves something. Unheard for two seconds it has no use: whoever is idle
+-- looks by itself every second.
+local function bell(queue) return P .. 'bell:' .. queue end
+
+local function ring(queue)
+  local key = bell(queue)
+  if call('EXISTS', key) == 0 then
+    call('LPUSH', key, '1')
+    call('PEXPIRE', key, 2000)
+  end
+end
+
 -- Put the task's Celery message on its queue. Harmless when a copy is there already.
 local function push(id)
-  local text, list, index, entry = delivery(id,
-    call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input'))
+  local r = call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input')
+  local text, list, index, entry = delivery(id, r)
   call('LPUSH', list, text)
   call('ZADD', index, now, id)
   call('SADD', P .. 'queues', entry)
+  ring(r[2])
 end
 
 -- The same, before all others of its priority: it has waited already. Its place in the index
 -- is before theirs, too, since what is older than the oldest message counts as taken.
 local function push_first(id)
-  local text, list, index, entry = delivery(id,
-    call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input'))
+  local r = call('HMGET', P .. 'task:' .. id, 'name', 'queue', 'priority', 'timeout', 'input')
+  local text, list, index, entry = delivery(id, r)
   local oldest = call('ZRANGE', index, 0, 0, 'WITHSCORES')[2]
   call('RPUSH', list, text)
   call('ZADD', index, oldest and math.min(now, tonumber(oldest) - 1) or now, id)
   call('SADD', P .. 'queues', entry)
+  ring(r[2])
 end
 
 local function unqueue(id, queue, priority)

@@ -18,7 +18,7 @@ local function put(id, parts)
   local text, list, index, entry = delivery(id, parts)
   local q = queues[entry]
   if not q then
-    q = {list = list, index = index, texts = {}, ids = {}}
+    q = {name = parts[2], list = list, index = index, texts = {}, ids = {}}
     queues[entry] = q
   end
   local n = #q.texts
@@ -41,5 +41,6 @@ for entry, q in pairs(queues) do
   call('LPUSH', q.list, unpack(q.texts))
   call('ZADD', q.index, unpack(q.ids))
   call('SADD', P .. 'queues', entry)
+  ring(q.name)
 end
 return reply
