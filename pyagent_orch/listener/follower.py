@@ -166,7 +166,7 @@ class Listener:
         """Forget a handler; False when it was not there."""
         with self._lock:
             before = len(self._handlers)
-            self._handlers = [entry for entry in self._handlers if entry[1] is not handler]
+            self._handlers = [entry for entry in self._handlers if entry[1] != handler]
             return len(self._handlers) < before
 
     def settle(self, noun: str, record: Record) -> None:

@@ -85,7 +85,7 @@ class TextHub:
     def remove_handler(self, handler: Callable[..., object]) -> None:
         """Forget a handler."""
         with self._lock:
-            gone = [one for one in self._handlers if one.handler is handler]
+            gone = [one for one in self._handlers if one.handler == handler]
             self._handlers = [one for one in self._handlers if one not in gone]
         for one in gone:
             one.stop()

@@ -77,10 +77,10 @@ class Events:
         """Stop calling a handler; False when it was not there."""
         connection = self._connection
         with connection.lock:
-            kept = [entry for entry in connection.handlers if entry[1] is not handler]
+            kept = [entry for entry in connection.handlers if entry[1] != handler]
             found = len(kept) < len(connection.handlers)
             connection.handlers = kept
-            durable = [served for served in connection.durable if served.handler is handler]
+            durable = [served for served in connection.durable if served.handler == handler]
             connection.durable = [one for one in connection.durable if one not in durable]
         listener = connection.present_listener
         if listener is not None:

@@ -95,6 +95,14 @@ def test_off_ends_a_handler_and_says_whether_it_was_there(alone: Orchestrator) -
     assert heard == [1]
 
 
+def test_off_finds_a_bound_method(alone: Orchestrator) -> None:
+    seen: list[object] = []
+    # Python makes a new object at each look at a method.
+    alone.on("custom.thing", seen.append)
+    assert alone.off(seen.append) is True
+    assert alone.off(seen.append) is False
+
+
 class Nasty(BaseException):
     """Not even an Exception."""
 

@@ -205,6 +205,8 @@ def test_a_hostile_message_that_redis_has_no_room_to_keep_does_not_end_the_worke
         fleet = Fleet(raw.url, "full", tmp_path)
         try:
             worker = fleet.start("threads", 1)
+            # Its lease is there before it takes messages; a full Redis lets it declare no queue.
+            assert fleet.orchestrator.submit("upper", "here").result(timeout=20)
             worker.kill(signal.SIGSTOP)
             raw.run("LPUSH", "full:agents", "not JSON")
             raw.run("CONFIG", "SET", "maxmemory", 1)
