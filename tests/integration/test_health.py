@@ -70,15 +70,13 @@ def test_a_worker_is_well_until_it_hangs_or_dies(command: Command, pool: str) ->
         assert red(command, "worker")
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_a_worker_whose_loop_hangs_is_not_well_though_its_heart_beats(
-    tmp_path: Path, pool: str
-) -> None:
+@pytest.mark.slow
+def test_a_worker_whose_loop_hangs_is_not_well_though_its_heart_beats(tmp_path: Path) -> None:
     stuck = tmp_path / "stuck"
     with RawServer(tmp_path) as server:
         command = QuickCommand(tmp_path, server.url, "hangs")
         env = {"PYAGENT_ORCH_AGENTS": "support.stuck_agents", "STUCK": str(stuck)}
-        words = ("worker", "--pool", pool, "--concurrency", "1")
+        words = ("worker", "--concurrency", "1")
         with (
             (tmp_path / "log").open("w") as log,
             command.running(*words, env=env, stdout=log, stderr=log),
