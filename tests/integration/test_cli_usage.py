@@ -29,6 +29,20 @@ def test_help_and_completion_import_nothing_that_is_slow() -> None:
         assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE), name
 
 
+def test_a_command_imports_no_other_one() -> None:
+    program = (
+        "import sys; from pyagent_orch.cli import run; assert run(['status', '--help']) == 0;"
+        "rooms = {name.rpartition('.')[2] for name in sys.modules if '.cli.' in name};"
+        "others = rooms & {'demo', 'submit', 'workflows', 'schedules', 'fleet', 'up', 'top'};"
+        "slow = {'celery', 'redis', 'rich', 'asyncio', 'importlib.metadata'} & set(sys.modules);"
+        "sys.exit(f'imported: {others | slow}' if others | slow else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_shell_completes_commands_and_states(tmp_path: Path) -> None:
     plain = Command(tmp_path, None)
     for words, cursor, expected in (

@@ -18,6 +18,7 @@ from pyagent_orch import Orchestrator, TaskStatus
 from pyagent_orch.embedded.server import PrivateServer
 from support.command import Command, press_ctrl_c
 from support.fleet import until
+from support.raw_server import PASSWORD, RawServer
 
 BARE = ("--without", "flower", "--without", "metrics", "--without", "dashboard")
 
@@ -152,6 +153,24 @@ def test_the_private_server_keeps_its_data_where_it_is_told(bare: Command) -> No
         running.says("All is ready")
         with Orchestrator(redis_url=running.url) as orchestrator:
             assert orchestrator.status(task.id) is TaskStatus.PENDING
+
+
+def test_no_password_is_printed_or_in_the_list_of_processes(tmp_path: Path) -> None:
+    secret = "correct-horse"
+    ports = ("--port", "flower=0", "--without", "metrics", "--without", "dashboard")
+    with (
+        RawServer(tmp_path) as raw,
+        up(Command(tmp_path, raw.url), *ports, env={"PYAGENT_ORCH_FLOWER_PASSWORD": secret}) as it,
+    ):
+        it.says("All is ready")
+        shown = it.text() + "".join(
+            Path(f"/proc/{pid}/cmdline").read_text() for pid in it.processes()
+        )
+        press_ctrl_c(it.process)
+        assert it.process.wait(12) == 0
+    assert "flower" in shown
+    assert secret not in shown + it.text()
+    assert PASSWORD not in shown + it.text()
 
 
 @pytest.mark.parametrize(
