@@ -69,6 +69,8 @@ class Settings(BaseModel):
     transport: Literal["pyagent", "kombu"] = "pyagent"
     """How workers take messages: many in one act that also claims them, or one by one as kombu's
     own Redis transport does."""
+    traces: bool = False
+    """Whether OpenTelemetry spans are made (extra `otel`); see docs/logs-and-traces.md."""
     signals: Literal["rare", "all", "none"] = "rare"
     """Which of Celery's signals become events: all, none, or those that are not sent per task."""
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from pyagent_orch import tracing
 from pyagent_orch.agents.contract import RUN, TEXT, RunState, TextSink
 from pyagent_orch.agents.loop import from_thread
 from pyagent_orch.agents.outputs import as_json
@@ -99,7 +101,11 @@ async def ask(
     # Set in any case: an agent that a tool of this call asks does not write into its answer.
     token = TEXT.set(text if agent.output_schema is None else None)
     try:
-        answer = await adapter(model, agent, prompt_for(agent, value, context))
+        with _call_span(adapter, model, agent) as made:
+            answer = await adapter(model, agent, prompt_for(agent, value, context))
+            if made is not None:
+                made.set_attribute("gen_ai.usage.input_tokens", answer.usage.input_tokens)
+                made.set_attribute("gen_ai.usage.output_tokens", answer.usage.output_tokens)
     finally:
         TEXT.reset(token)
     state: RunState | None = RUN.get()
@@ -112,6 +118,19 @@ async def ask(
         if problem is not None:
             raise ModelError(agent.name, f"the answer of {model} does not fit: {problem}")
     return output
+
+
+def _call_span(adapter: ModelAdapter, model: str, agent: Agent) -> AbstractContextManager[Any]:
+    """A span around a model call, in OpenTelemetry's words; pydantic-ai makes its own."""
+    if adapter is _library or not tracing.is_enabled():
+        return nullcontext()
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": model.partition(":")[0],
+        "gen_ai.request.model": model,
+        "gen_ai.agent.name": agent.name,
+    }
+    return tracing.span(f"chat {model}", "client", attributes)
 
 
 async def _built_in(model: str, agent: Agent) -> ModelAdapter:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pydantic_ai
+from pydantic_ai.capabilities import AbstractCapability, Instrumentation
 from pydantic_ai.messages import (
     AgentStreamEvent,
     PartDeltaEvent,
@@ -22,10 +23,12 @@ from pydantic_ai.messages import (
     TextPartDelta,
 )
 from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models.instrumented import InstrumentationSettings
 from pydantic_ai.providers import Provider, infer_provider
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage, UsageLimits
 
+from pyagent_orch import tracing
 from pyagent_orch.agents.calls import ModelAnswer, not_installed
 from pyagent_orch.agents.contract import RUN, TEXT, TextSink
 from pyagent_orch.agents.functions import Function, readable_name
@@ -141,6 +144,7 @@ def _build(
             pydantic_ai.Tool(_awaitable(f), name=name, takes_ctx=False) for name, f in functions
         ],
         retries=_OUTPUT_RETRIES,
+        capabilities=_instrumentation(),
     )
     if agent.output_schema is not None:
         # The library only shows the schema to the model; what comes back is checked here.
@@ -152,6 +156,14 @@ def _build(
             return output
 
     return runner
+
+
+def _instrumentation() -> list[AbstractCapability[None]]:
+    """The library's own spans, without what was said, when this process makes spans."""
+    if not tracing.is_enabled():
+        return []
+    settings = InstrumentationSettings(include_content=False, include_binary_content=False)
+    return [Instrumentation(settings)]
 
 
 def _model(model: str) -> Model:

@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
+from pyagent_orch import tracing
 from pyagent_orch.config import Settings
 from pyagent_orch.engine.logs import FORMAT, connect_log
 from pyagent_orch.engine.runtime import Runtime
@@ -63,6 +64,8 @@ def create_app(settings: Settings | None = None, *, address: Address | None = No
     app.steps["consumer"].add(TASK_EVENTS_STEP)
     connect_signals(app)
     connect_log(app)
+    if settings.traces:
+        tracing.enable()
     return app
 
 

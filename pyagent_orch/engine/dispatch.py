@@ -10,6 +10,7 @@ from uuid import uuid4
 from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.prepare import Preparer, encode
 from pyagent_orch.engine.recorder import Callback, Recorder
+from pyagent_orch.engine.spans import submit_span, with_trace, workflow_span
 from pyagent_orch.exceptions import (
     OrchestratorConnectionError,
     SubmitError,
@@ -52,7 +53,11 @@ class Dispatcher:
                 batches, or the id of one of several tasks belongs to another task.
             OrchestratorConnectionError: Redis is out of reach; nothing was sent.
         """
-        prepared = [self._preparer.task(task) for task in tasks]
+        with submit_span(tasks):
+            return self._submit(tasks)
+
+    def _submit(self, tasks: Sequence[Task]) -> dict[int, str]:
+        prepared = with_trace([self._preparer.task(task) for task in tasks])
         _refuse_twins(tasks)
         existing: dict[int, str] = {}
         for start in range(0, len(tasks), BATCH):
@@ -129,8 +134,13 @@ class Dispatcher:
             WorkflowExistsError: its id is that of a workflow that is recorded already.
             OrchestratorConnectionError: Redis is out of reach; nothing was sent.
         """
+        with workflow_span(plan.workflow):
+            self._send_plan(plan, external=external)
+
+    def _send_plan(self, plan: Plan, *, external: bool) -> None:
         workflow = plan.workflow
-        fields, tasks = self.records_of(plan)
+        fields, planned = self.records_of(plan)
+        tasks = with_trace(planned)
         if external:
             fields["external"] = "1"
         callbacks = {one.task.id: one.task.callback for one in plan.tasks}
@@ -140,8 +150,8 @@ class Dispatcher:
                 callbacks=callbacks, callback=workflow.callback,
             )
         )  # fmt: skip
-        for planned, new in zip(plan.tasks, tasks, strict=True):
-            _show_pending(planned.task, new, created)
+        for one, new in zip(plan.tasks, tasks, strict=True):
+            _show_pending(one.task, new, created)
 
     def records_of(self, plan: Plan) -> tuple[dict[str, str], list[NewTask]]:
         """What the records of a workflow and of its tasks begin with.

@@ -18,6 +18,7 @@ from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.logs import RunNote, noted
 from pyagent_orch.engine.message import Envelopes
 from pyagent_orch.engine.runtime import Runtime, runtime_of
+from pyagent_orch.engine.spans import run_span
 from pyagent_orch.engine.work import Work
 from pyagent_orch.exceptions import (
     TaskCancelledError,
@@ -65,7 +66,7 @@ def run(self: Any, *received: Any) -> Any:
         fault_point("after_claim")
         if not isinstance(claim, Claim):
             return _refused(self, task_id, claim)
-    with noted(_note_of(claim, worker)):
+    with noted(_note_of(claim, worker)), run_span(self.request, claim, worker):
         return _finish(self, runtime, claim, _attempt(self, runtime, claim, received))
 
 

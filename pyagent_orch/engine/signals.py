@@ -21,6 +21,7 @@ from typing import Any
 from celery import Celery, signals
 from celery.signals import Signal
 
+from pyagent_orch import tracing
 from pyagent_orch.engine.runtime import runtime_of
 from pyagent_orch.models.values import JSONValue
 
@@ -103,6 +104,8 @@ def connect_signals(app: Celery) -> None:
     signals.worker_shutdown.connect(
         _on_shutdown, weak=False, dispatch_uid="pyagent_orch:worker_shutdown"
     )
+    for ending in (signals.worker_process_shutdown, signals.worker_shutdown):
+        ending.connect(_flush_spans, weak=False, dispatch_uid="pyagent_orch:spans")
 
 
 def _republisher(app: Celery, event_type: str, details: Details) -> Callable[..., None]:
@@ -156,6 +159,10 @@ def _drainer(app: Celery) -> Callable[..., None]:
             runtime.keeper.drain(min(limit, CTRL_C_SECONDS) if sig == "SIGINT" else limit)
 
     return drain
+
+
+def _flush_spans(**_: Any) -> None:
+    tracing.flush()
 
 
 def _on_shutdown(sender: Any = None, **_: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from billiard.common import terminate_handler_fired
 from celery.exceptions import SoftTimeLimitExceeded
 
+from pyagent_orch import tracing
 from pyagent_orch.agents import AgentOutcome, Invocation, invoke, resolve_function
 from pyagent_orch.agents.local import local_function
 from pyagent_orch.agents.spec import wire_of
@@ -253,6 +254,8 @@ class Work:
             "n": len(turn.after),
             "parent": self.claim.id,
         }
+        if trace := tracing.carrier():
+            fields["trace"] = trace
         if answer.need:
             # The flow goes on without it, so that its failure is not the workflow's.
             fields["soft"] = "1"

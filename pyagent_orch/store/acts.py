@@ -113,6 +113,7 @@ CLAIM_FIELDS = (
     "when",
     "state",
     "context",
+    "trace",
     "rescues",
     "aliases",
     "queue",

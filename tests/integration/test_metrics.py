@@ -179,6 +179,22 @@ def test_money_is_added_up_and_a_missing_price_is_told(desk: Desk) -> None:
     assert one(found, "cost_usd_total", agent="echo", model="(several)") == 1
 
 
+def test_each_attempt_is_paid_for_once(desk: Desk) -> None:
+    desk.submit()
+    claim = desk.claimed()
+    spent = '{"model":"m","requests":1,"input_tokens":10,"cost_usd":0.5}'
+    desk.store.runs.retry(claim, "a", 0.0, ERROR, counts=True, usage=spent)
+    pair = {"agent": "echo", "model": "m"}
+    assert one(scrape(desk), "cost_usd_total", **pair) == pytest.approx(0.5)
+    # What a task has cost is told as a sum of its attempts.
+    total = '{"model":"m","requests":3,"input_tokens":30,"cost_usd":1.25}'
+    desk.store.runs.finish(desk.claimed(), "a", "1", total)
+    found = scrape(desk)
+    assert one(found, "cost_usd_total", **pair) == pytest.approx(1.25)
+    assert one(found, "model_requests_total", **pair) == 3
+    assert one(found, "tokens_total", **pair, direction="input") == 30
+
+
 def test_labels_are_bounded_and_what_comes_later_is_counted_all_the_same(desk: Desk) -> None:
     names = [f"task {number}" for number in range(250)]
     for number, name in enumerate((*names, names[0], names[-1])):

@@ -56,25 +56,28 @@ count_failure = function(error_json, outcome)
   count('failure', outcome, '', preview(kind), 1)
 end
 
--- What the models of a run cost; money in units of 1e-9 US dollars.
+-- What the models of a task cost since it was counted last: `usage` is all so far, and what the
+-- record has is what was counted. Before the record's is replaced. Money is in 1e-9 US dollars.
 count_usage = function(id, usage)
   local u = cjson.decode(usage)
-  local r = call('HMGET', P .. 'task:' .. id, 'agent', 'name')
+  local r = call('HMGET', P .. 'task:' .. id, 'agent', 'name', 'usage')
+  local old = r[3] and cjson.decode(r[3]) or {}
+  local function more(field) return (tonumber(u[field]) or 0) - (tonumber(old[field]) or 0) end
   local json = r[1] and call('HGET', P .. 'agent:' .. r[1], 'json')
   local content = json and cjson.decode(json) or {}
   -- A function that only one process has goes by its task.
   local agent = content.spec and content.spec.name or content.name or r[2]
   local model = string.gsub(type(u.model) == 'string' and u.model or '(several)', '|', '_')
   local label = preview(model) .. '|' .. preview(type(agent) == 'string' and agent or '')
-  local requests = tonumber(u.requests) or 0
+  local requests = more('requests')
   label = count('usage', 'requests', '', label, requests)
   local function add(what, by)
     if by > 0 then call('HINCRBY', M, 'usage|' .. what .. '||' .. label, by) end
   end
-  add('input', tonumber(u.input_tokens) or 0)
-  add('output', tonumber(u.output_tokens) or 0)
+  add('input', more('input_tokens'))
+  add('output', more('output_tokens'))
   if type(u.cost_usd) == 'number' then
-    add('cost', math.floor(u.cost_usd * 1e9 + 0.5))
+    add('cost', math.floor(more('cost_usd') * 1e9 + 0.5))
   else
     add('unpriced', requests)
   end

@@ -23,7 +23,10 @@ else
   call('HINCRBY', key, 'deferrals', 1)
 end
 call('HSET', key, 'status', 'retrying', 'error', ARGV[5])
-if ARGV[7] ~= '' then call('HSET', key, 'usage', ARGV[7]) end
+if ARGV[7] ~= '' then
+  count_usage(id, ARGV[7])
+  call('HSET', key, 'usage', ARGV[7])
+end
 call('HDEL', key, 'owner')
 local outcome = ARGV[6] == '1' and 'retried' or 'deferred'
 observe_attempt(id, outcome, r[3])
