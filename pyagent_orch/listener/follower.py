@@ -22,7 +22,7 @@ from pyagent_orch.exceptions import (
 from pyagent_orch.listener.handlers import Adopter, Handler, Record, argument_of, call_handler
 from pyagent_orch.listener.onlookers import Tap, Witness
 from pyagent_orch.listener.starts import starting
-from pyagent_orch.models.events import Event, order_of
+from pyagent_orch.models.events import Event, is_same_handler, order_of
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.store import RedisError, Store
 from pyagent_orch.workflows import Workflow
@@ -166,7 +166,9 @@ class Listener:
         """Forget a handler; False when it was not there."""
         with self._lock:
             before = len(self._handlers)
-            self._handlers = [entry for entry in self._handlers if entry[1] != handler]
+            self._handlers = [
+                entry for entry in self._handlers if not is_same_handler(entry[1], handler)
+            ]
             return len(self._handlers) < before
 
     def settle(self, noun: str, record: Record) -> None:

@@ -24,7 +24,7 @@ from pyagent_orch.exceptions import (
 from pyagent_orch.listener.text_handlers import TextHandler
 from pyagent_orch.listener.text_places import TextGapError, fitting, missing
 from pyagent_orch.listener.text_readers import TextReader
-from pyagent_orch.models.events import Event
+from pyagent_orch.models.events import Event, is_same_handler
 from pyagent_orch.models.texts import START, TextPiece, TextStream
 from pyagent_orch.store import RedisError, Store, is_outage
 from pyagent_orch.store.texts import Shown, TextFeed
@@ -85,7 +85,7 @@ class TextHub:
     def remove_handler(self, handler: Callable[..., object]) -> None:
         """Forget a handler."""
         with self._lock:
-            gone = [one for one in self._handlers if one.handler == handler]
+            gone = [one for one in self._handlers if is_same_handler(one.handler, handler)]
             self._handlers = [one for one in self._handlers if one not in gone]
         for one in gone:
             one.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from types import BuiltinMethodType, MethodType
 
 from pyagent_orch.models.values import JSONValue
 
@@ -45,3 +46,12 @@ def order_of(event_id: str) -> tuple[int, int]:
     """What ids are sorted by: milliseconds, and the number within them."""
     milliseconds, _, number = event_id.partition("-")
     return int(milliseconds), int(number or 0)
+
+
+def is_same_handler(one: object, other: object) -> bool:
+    """Whether two looks at a handler found the same: Python makes a bound method anew each time.
+
+    Other handlers are not compared by value: they may be callable objects that are equal.
+    """
+    is_method = isinstance(one, MethodType | BuiltinMethodType)
+    return one is other or (is_method and type(one) is type(other) and one == other)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyagent_orch.exceptions import ConfigurationError, InvalidTaskError
 from pyagent_orch.models.checks import is_text, shown
+from pyagent_orch.models.events import is_same_handler
 from pyagent_orch.models.texts import TEXT_EVENT
 
 if TYPE_CHECKING:
@@ -77,10 +78,14 @@ class Events:
         """Stop calling a handler; False when it was not there."""
         connection = self._connection
         with connection.lock:
-            kept = [entry for entry in connection.handlers if entry[1] != handler]
+            kept = [
+                entry for entry in connection.handlers if not is_same_handler(entry[1], handler)
+            ]
             found = len(kept) < len(connection.handlers)
             connection.handlers = kept
-            durable = [served for served in connection.durable if served.handler == handler]
+            durable = [
+                served for served in connection.durable if is_same_handler(served.handler, handler)
+            ]
             connection.durable = [one for one in connection.durable if one not in durable]
         listener = connection.present_listener
         if listener is not None:
