@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,14 +30,12 @@ def test_the_stack_comes_up_works_is_seen_to_die_and_stops_cleanly(stack: Stack)
     names = list(stack.services)
     first = [name for name, one in stack.services.items() if "depends_on" not in one]
     assert first == ["redis"]
-    began = time.monotonic()
     for name in [*first, *(name for name in names if name not in first)]:
         stack.start(name)
         if name in first:
             until(lambda name=name: stack.is_well(name), 30)
     for name in names:
         until(lambda name=name: stack.is_well(name), 60, pause=0.2)
-    assert time.monotonic() - began < 60, stack.logs()
     done = stack.run("worker", "pyagent-orch", "submit", "hello", "world", "--wait")
     assert done.stdout.strip() == "Hello, world!", (done, stack.logs())
     for name in ("worker", "beat"):
