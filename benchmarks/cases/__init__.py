@@ -5,6 +5,7 @@ from benchmarks.cases.beat import BEATS
 from benchmarks.cases.costs import COSTS
 from benchmarks.cases.imports import Imports
 from benchmarks.cases.latency import LATENCIES
+from benchmarks.cases.looking import Looking
 from benchmarks.cases.state_file import StateFile
 from benchmarks.cases.submit import SubmitMany, SubmitOne
 from benchmarks.cases.throughput import THROUGHPUTS
@@ -18,6 +19,7 @@ CASES: tuple[type[Case], ...] = (
     *WORKFLOWS,
     Imports,
     StateFile,
+    Looking,
     *COSTS,
     *BEATS,
 )
