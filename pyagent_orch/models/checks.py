@@ -41,7 +41,7 @@ def check_task(task: Task, status: object) -> None:
         InvalidTaskError: an argument is of the wrong kind or out of its range.
     """
     if not isinstance(task.id, str) or not ID_PATTERN.fullmatch(task.id):
-        raise InvalidTaskError(shown(task.id), "an id is 1 to 200 letters, digits and '_.:@-'")
+        raise InvalidTaskError(label(task.id), "an id is 1 to 200 letters, digits and '_.:@-'")
     if not is_text(task.name):
         raise InvalidTaskError(task.id, f"its name {shown(task.name)} is no text, or is empty")
     if status != TaskStatus.PENDING:
@@ -63,7 +63,7 @@ def metadata_of(name: object, metadata: Mapping[str, JSONValue] | None) -> dict[
         return {}
     # JSON would make a text of any other key, and a search for it find nothing.
     if not isinstance(metadata, Mapping) or not all(isinstance(key, str) for key in metadata):
-        raise InvalidTaskError(shown(name), "metadata is not a dictionary with text as keys")
+        raise InvalidTaskError(label(name), "metadata is not a dictionary with text as keys")
     return dict(metadata)
 
 
@@ -77,7 +77,7 @@ def policy_of(name: object, retry: RetryPolicy | int | None) -> RetryPolicy | No
         return retry
     if not is_whole(retry) or not 1 <= retry <= MOST_ATTEMPTS:
         raise InvalidTaskError(
-            shown(name),
+            label(name),
             f"retry {shown(retry)} is neither a RetryPolicy nor a number of attempts from 1 to "
             f"{MOST_ATTEMPTS}",
         )
@@ -87,6 +87,12 @@ def policy_of(name: object, retry: RetryPolicy | int | None) -> RetryPolicy | No
 def shown(value: object) -> str:
     """A wrong value for an error's text: short, and printable whatever it is."""
     text = ascii(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def label(name: object) -> str:
+    """What stands in an error for the name or id of something, which may be no text at all."""
+    text = name if isinstance(name, str) else ascii(name)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 

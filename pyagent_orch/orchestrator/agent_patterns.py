@@ -7,8 +7,10 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
+from pydantic import ValidationError
 from typing_extensions import Unpack
 
+from pyagent_orch.exceptions import IllegalMoveError, InvalidWorkflowError
 from pyagent_orch.models.checks import DEFAULT_PRIORITY
 from pyagent_orch.models.tasks import Task
 from pyagent_orch.orchestrator.shared import default_orchestrator
@@ -89,7 +91,7 @@ class AgentPatterns:
             agents=agents, supervisor_instructions=supervisor_instructions, supervisor=supervisor,
             max_rounds=max_rounds, limits=options.get("limits"),
         )  # fmt: skip
-        return _read(pattern, _run(pattern, task, options), SupervisorResult)
+        return _run(pattern, task, options)
 
     @staticmethod
     def consensus(
@@ -109,7 +111,7 @@ class AgentPatterns:
             agents=agents, threshold=threshold, weights=weights, ties=ties, quorum=quorum,
             rounds=rounds, early_stop=early_stop, limits=options.get("limits"),
         )  # fmt: skip
-        return _read(pattern, _run(pattern, task, options), ConsensusResult)
+        return _run(pattern, task, options)
 
     @staticmethod
     def debate(
@@ -127,7 +129,7 @@ class AgentPatterns:
             pro_agent=pro_agent, con_agent=con_agent, judge=judge, rounds=rounds, sure_at=sure_at,
             limits=options.get("limits"),
         )  # fmt: skip
-        return _read(pattern, _run(pattern, topic, options), DebateResult)
+        return _run(pattern, topic, options)
 
     @staticmethod
     def chain_of_thought(
@@ -138,7 +140,7 @@ class AgentPatterns:
     ) -> ChainOfThoughtResult:
         """Have a problem thought through in steps; see `ChainOfThought`."""
         pattern = ChainOfThought(reasoner=reasoner, steps=steps, limits=options.get("limits"))
-        return _read(pattern, _run(pattern, problem, options), ChainOfThoughtResult)
+        return _run(pattern, problem, options)
 
     # --- the same, to await ---------------------------------------------------------------
 
@@ -157,7 +159,7 @@ class AgentPatterns:
             agents=agents, supervisor_instructions=supervisor_instructions, supervisor=supervisor,
             max_rounds=max_rounds, limits=options.get("limits"),
         )  # fmt: skip
-        return _read(pattern, await _arun(pattern, task, options), SupervisorResult)
+        return await _arun(pattern, task, options)
 
     @staticmethod
     async def aconsensus(
@@ -177,7 +179,7 @@ class AgentPatterns:
             agents=agents, threshold=threshold, weights=weights, ties=ties, quorum=quorum,
             rounds=rounds, early_stop=early_stop, limits=options.get("limits"),
         )  # fmt: skip
-        return _read(pattern, await _arun(pattern, task, options), ConsensusResult)
+        return await _arun(pattern, task, options)
 
     @staticmethod
     async def adebate(
@@ -195,7 +197,7 @@ class AgentPatterns:
             pro_agent=pro_agent, con_agent=con_agent, judge=judge, rounds=rounds, sure_at=sure_at,
             limits=options.get("limits"),
         )  # fmt: skip
-        return _read(pattern, await _arun(pattern, topic, options), DebateResult)
+        return await _arun(pattern, topic, options)
 
     @staticmethod
     async def achain_of_thought(
@@ -206,7 +208,7 @@ class AgentPatterns:
     ) -> ChainOfThoughtResult:
         """`chain_of_thought`, without blocking the event loop."""
         pattern = ChainOfThought(reasoner=reasoner, steps=steps, limits=options.get("limits"))
-        return _read(pattern, await _arun(pattern, problem, options), ChainOfThoughtResult)
+        return await _arun(pattern, problem, options)
 
 
 def workflow_of(pattern: Pattern, question: JSONValue, options: RunOptions) -> Workflow:
@@ -238,20 +240,31 @@ def _name_for(pattern: Pattern, question: JSONValue) -> str:
 
 
 def _submit(pattern: Pattern, question: JSONValue, options: RunOptions) -> Workflow:
+    unknown = [name for name in options if name not in RunOptions.__optional_keys__]
+    if unknown:
+        known = ", ".join(sorted(RunOptions.__optional_keys__))
+        raise TypeError(
+            f"{pattern.name} takes no argument {unknown[0]!r}; besides its own: {known}"
+        )
     orchestrator = options.get("orchestrator") or default_orchestrator()
-    return orchestrator.submit_workflow(workflow_of(pattern, question, options))
+    workflow = workflow_of(pattern, question, options)
+    try:
+        return orchestrator.submit_workflow(workflow)
+    except IllegalMoveError:
+        # The run of that id has ended: its result is the answer.
+        return orchestrator.get_workflow(workflow.id)
 
 
-def _run(pattern: Pattern, question: JSONValue, options: RunOptions) -> Any:
+def _run(pattern: Pattern[R], question: JSONValue, options: RunOptions) -> R:
     workflow = _submit(pattern, question, options)
     on_text = options.get("on_text")
     if on_text is not None:
         for piece in workflow.stream():
             on_text(piece)
-    return workflow.result()
+    return _read(pattern, workflow, workflow.result())
 
 
-async def _arun(pattern: Pattern, question: JSONValue, options: RunOptions) -> Any:
+async def _arun(pattern: Pattern[R], question: JSONValue, options: RunOptions) -> R:
     workflow = await asyncio.to_thread(_submit, pattern, question, options)
     on_text = options.get("on_text")
     if on_text is not None:
@@ -259,10 +272,13 @@ async def _arun(pattern: Pattern, question: JSONValue, options: RunOptions) -> A
             waits = on_text(piece)
             if inspect.isawaitable(waits):
                 await waits
-    return await workflow
+    return _read(pattern, workflow, await workflow)
 
 
-def _read(pattern: Pattern, output: Any, kind: type[R]) -> R:
-    result = pattern.read(output)
-    assert isinstance(result, kind)
-    return result
+def _read(pattern: Pattern[R], workflow: Workflow, output: JSONValue) -> R:
+    try:
+        return pattern.read(output)
+    except ValidationError:
+        raise InvalidWorkflowError(
+            workflow.id, f"it is recorded, and was no {pattern.name}; give another id"
+        ) from None

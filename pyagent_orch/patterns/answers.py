@@ -48,6 +48,11 @@ def clean(text: str, limit: int = KEPT) -> str:
     return "".join(_harmless(char) for char in text.replace("\r\n", "\n"))
 
 
+def quoted(text: str) -> str:
+    """A text as a quotation, a `>` before each line: nothing in it looks like somebody else's."""
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+
+
 def _harmless(char: str) -> str:
     if char in "\n\t":
         return char

@@ -5,7 +5,7 @@ The pattern and its step function. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from pyagent_orch.exceptions import InvalidWorkflowError
 from pyagent_orch.models.checks import is_text
 from pyagent_orch.models.values import JSONValue
-from pyagent_orch.patterns.answers import text_of
+from pyagent_orch.patterns.answers import quoted, text_of
 from pyagent_orch.patterns.limits import Ledger, Limit, Limits, wake_after
 from pyagent_orch.patterns.pattern import done
 from pyagent_orch.patterns.results import ChainOfThoughtResult, Thought
@@ -49,7 +49,8 @@ class ChainOfThought:
     @cached_property
     def spec(self) -> dict[str, Any]:
         """The flow's settings."""
-        steps = [] if isinstance(self.steps, str) else list(self.steps)
+        listed = isinstance(self.steps, Iterable) and not isinstance(self.steps, str | Mapping)
+        steps = list(self.steps) if listed else []
         if not 1 <= len(steps) <= MOST_STEPS or not all(is_text(step) for step in steps):
             raise InvalidWorkflowError(self.name, f"its steps are 1 to {MOST_STEPS} texts")
         limits = Limits.of(self.name, self.limits)
@@ -105,7 +106,7 @@ def _request(call: FlowCall, thoughts: Sequence[Mapping[str, Any]], number: int)
     parts = [f"The problem:\n{text_of(call.input)}"]
     if thoughts:
         so_far = "\n\n".join(
-            f"## Step {one['number']}: {one['step']}\n{one['thought']}" for one in thoughts
+            f"## Step {one['number']}: {one['step']}\n{quoted(one['thought'])}" for one in thoughts
         )
         parts.append(f"Your steps so far:\n\n{so_far}")
     last = " It is the last one: end with the complete answer." if number == len(steps) else ""

@@ -5,18 +5,20 @@ The pattern and its step function. Pure: how votes are counted is `tally`'s busi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from pyagent_orch.exceptions import InvalidWorkflowError
 from pyagent_orch.models.values import JSONValue
-from pyagent_orch.patterns.answers import clean, text_of
+from pyagent_orch.patterns.answers import clean, number_in, quoted, text_of
 from pyagent_orch.patterns.ballots import BALLOT_SCHEMA, Ballot, invalid_ballot, read_ballot
 from pyagent_orch.patterns.limits import Ledger, Limit, Limits, wake_after
 from pyagent_orch.patterns.pattern import (
     answering,
+    check,
+    check_whole,
     checked_agents,
     done,
     error_of,
@@ -76,9 +78,11 @@ class Consensus:
     def spec(self) -> dict[str, Any]:
         """The flow's settings."""
         names = names_of(self.agents)
-        self._check("threshold", 0 < self.threshold <= 1, "more than 0 and at most 1")
+        # 0 and None, which is no number within the bounds, are both wrong.
+        self._check("threshold", bool(number_in(self.threshold, 0, 1)), "more than 0, at most 1")
         self._check("ties", self.ties in ("approve", "reject"), "'approve' or 'reject'")
-        self._check("rounds", 1 <= self.rounds <= MOST_ROUNDS, f"1 to {MOST_ROUNDS}")
+        self._check("early_stop", isinstance(self.early_stop, bool), "True or False")
+        check_whole(self.name, "rounds", self.rounds, 1, MOST_ROUNDS)
         return {
             "names": names,
             "weights": self._weights(names),
@@ -92,10 +96,7 @@ class Consensus:
         }
 
     def _check(self, argument: str, fits: bool, wanted: str) -> None:
-        if not fits:
-            raise InvalidWorkflowError(
-                self.name, f"{argument} {getattr(self, argument)!r} is not {wanted}"
-            )
+        check(self.name, argument, getattr(self, argument), wanted, fits=fits)
 
     def _weights(self, names: Sequence[str]) -> list[float]:
         if self.weights is None:
@@ -103,12 +104,14 @@ class Consensus:
         if isinstance(self.weights, Mapping):
             unknown = [name for name in self.weights if name not in names]
             self._check("weights", not unknown, f"by the agents' names: {', '.join(names)}")
-            weights = [float(self.weights.get(name, 1.0)) for name in names]
+            given = [self.weights.get(name, 1.0) for name in names]
         else:
-            self._check("weights", len(self.weights) == len(names), f"{len(names)} numbers")
-            weights = [float(weight) for weight in self.weights]
-        self._check("weights", all(0 < one < float("inf") for one in weights), "numbers > 0")
-        return weights
+            is_list = isinstance(self.weights, Sequence) and len(self.weights) == len(names)
+            self._check("weights", is_list, f"{len(names)} numbers")
+            given = list(self.weights)
+        weights = [number_in(weight, 0, sys.float_info.max) for weight in given]
+        self._check("weights", all(weights), "numbers > 0")
+        return [weight for weight in weights if weight is not None]
 
     def _quorum(self, voters: int) -> int:
         if self.quorum is None:
@@ -116,7 +119,7 @@ class Consensus:
         if isinstance(self.quorum, float):
             self._check("quorum", 0 <= self.quorum <= 1, "a share from 0.0 to 1.0")
             return -int(-self.quorum * voters // 1)
-        self._check("quorum", 0 <= self.quorum <= voters, f"0 to {voters} voters")
+        check_whole(self.name, "quorum", self.quorum, 0, voters)
         return self.quorum
 
     def to_flow(self) -> Flow:
@@ -222,8 +225,8 @@ def _request(call: FlowCall, place: int, number: int, ballots: Sequence[Ballot])
     if number > 1:
         own = call.spec["names"][place]
         reasons = "\n\n".join(
-            f"{'You' if one.agent == own else one.agent} ({one.vote}): "
-            f"{clean(one.reasoning or one.problem, _QUOTED)}"
+            f"{'You' if one.agent == own else one.agent} ({one.vote}):\n"
+            f"{quoted(clean(one.reasoning or one.problem, _QUOTED))}"
             for one in ballots
         )
         parts.append(

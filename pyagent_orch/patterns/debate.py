@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pyagent_orch.exceptions import InvalidWorkflowError
 from pyagent_orch.models.values import JSONValue
-from pyagent_orch.patterns.answers import text_of
+from pyagent_orch.patterns.answers import number_in, quoted, text_of
 from pyagent_orch.patterns.ballots import VERDICT_SCHEMA, Verdict, read_verdict
 from pyagent_orch.patterns.limits import Ledger, Limit, Limits, wake_after
-from pyagent_orch.patterns.pattern import answering, done, names_of
+from pyagent_orch.patterns.pattern import answering, check, check_whole, done, names_of
 from pyagent_orch.patterns.results import DebateResult, Speech
 from pyagent_orch.workflows import Done, Expand, Flow, FlowCall, Turn
 from pyagent_orch.workflows.flows import STEPS
@@ -58,12 +57,9 @@ class Debate:
     @cached_property
     def spec(self) -> dict[str, Any]:
         """The flow's settings."""
-        if not 1 <= self.rounds <= MOST_ROUNDS:
-            raise InvalidWorkflowError(
-                self.name, f"rounds {self.rounds!r} is not 1 to {MOST_ROUNDS}"
-            )
-        if self.sure_at is not None and not 0 <= self.sure_at <= 1:
-            raise InvalidWorkflowError(self.name, f"sure_at {self.sure_at!r} is not 0 to 1")
+        check_whole(self.name, "rounds", self.rounds, 1, MOST_ROUNDS)
+        fits = self.sure_at is None or number_in(self.sure_at, 0, 1) is not None
+        check(self.name, "sure_at", self.sure_at, "a number from 0 to 1", fits=fits)
         pro, con, judge = names_of((self.pro_agent, self.con_agent, self.judge))
         return {
             "names": {"pro": pro, "con": con, "judge": judge},
@@ -181,7 +177,9 @@ def _request(call: FlowCall, state: Mapping[str, Any], who: str) -> str:
 
 
 def _transcript(said: Sequence[Mapping[str, Any]]) -> str:
-    return "\n\n".join(f"## Round {one['round']}, {one['side']}\n{one['text']}" for one in said)
+    return "\n\n".join(
+        f"## Round {one['round']}, {one['side']}\n{quoted(one['text'])}" for one in said
+    )
 
 
 def _end(

@@ -37,11 +37,13 @@ class Limits(BaseModel):
             InvalidWorkflowError: it is no set of limits.
         """
         try:
-            return cls.model_validate(limits or {})
+            return cls.model_validate({} if limits is None else limits)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InvalidWorkflowError(pattern, f"limits: {where}: {first['msg']}") from None
+            where = ".".join(["limits", *(str(part) for part in first["loc"])])
+            known = ", ".join(cls.model_fields)
+            problem = f"{where}: {first['msg']}; there are {known}"
+            raise InvalidWorkflowError(pattern, problem) from None
 
 
 class Ledger(BaseModel):

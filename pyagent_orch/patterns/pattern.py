@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from typing_extensions import TypeVar
+
 from pyagent_orch.agents import Agent
 from pyagent_orch.exceptions import InvalidWorkflowError
+from pyagent_orch.models.checks import is_whole, shown
 from pyagent_orch.models.values import JSONValue
-from pyagent_orch.patterns.answers import clean
+from pyagent_orch.patterns.answers import clean, number_in
 from pyagent_orch.patterns.limits import Ledger, Limit
 from pyagent_orch.patterns.results import PatternResult
 from pyagent_orch.workflows import Done, Flow, FlowCall
 from pyagent_orch.workflows.flows import Outcome
 
+R_co = TypeVar("R_co", bound=PatternResult, covariant=True, default=PatternResult)
+
 
 @runtime_checkable
-class Pattern(Protocol):
+class Pattern(Protocol[R_co]):
     """Several agents that work together, as the agent of one task in a workflow.
 
     The task's input is the question, and its output the result as JSON.
@@ -31,7 +36,7 @@ class Pattern(Protocol):
         """The flow that runs it."""
         ...
 
-    def read(self, output: JSONValue) -> PatternResult:
+    def read(self, output: JSONValue) -> R_co:
         """The result that the output of its task is."""
         ...
 
@@ -47,7 +52,8 @@ def names_of(agents: Iterable[object]) -> list[str]:
     """Names for people, each different from the others."""
     names: list[str] = []
     for place, agent in enumerate(agents, 1):
-        name = base = clean(_name_of(agent) or f"agent {place}", 200)
+        # One line: names stand at the head of what their agents said.
+        name = base = " ".join(clean(_name_of(agent) or "", 200).split()) or f"agent {place}"
         number = 1
         while name in names:
             number += 1
@@ -74,12 +80,32 @@ def checked_agents(pattern: str, agents: Iterable[object]) -> tuple[object, ...]
     Raises:
         InvalidWorkflowError: there is none, or it is one agent and not a list.
     """
-    if isinstance(agents, str | Agent) or not isinstance(agents, Iterable):
+    if isinstance(agents, str | Agent | Mapping) or not isinstance(agents, Iterable):
         raise InvalidWorkflowError(pattern, "its agents are a list of agents")
     found = tuple(agents)
     if not found:
         raise InvalidWorkflowError(pattern, "it needs at least one agent")
     return found
+
+
+def check(pattern: str, argument: str, value: object, wanted: str, *, fits: bool) -> None:
+    """Refuse an argument that does not fit.
+
+    Raises:
+        InvalidWorkflowError: it does not; names it.
+    """
+    if not fits:
+        raise InvalidWorkflowError(pattern, f"{argument} {shown(value)} is not {wanted}")
+
+
+def check_whole(pattern: str, argument: str, value: object, least: int, most: int) -> None:
+    """Refuse what is no whole number within bounds.
+
+    Raises:
+        InvalidWorkflowError: it is none; names the argument.
+    """
+    fits = is_whole(value) and number_in(value, least, most) is not None
+    check(pattern, argument, value, f"a whole number from {least} to {most}", fits=fits)
 
 
 def error_of(outcome: Outcome) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyagent_orch.models.checks import is_whole
 from pyagent_orch.models.values import JSONValue
 from pyagent_orch.patterns.answers import (
     READ,
@@ -150,9 +151,7 @@ def _assignment(place: int, entry: object, agents: Sequence[str], count: int) ->
     if not isinstance(request, str) or not request.strip():
         raise PlanError(f"assignment {place} has no text `request`")
     after = entry.get("after") or []
-    if not isinstance(after, list) or not all(
-        isinstance(one, int) and not isinstance(one, bool) and 1 <= one <= count for one in after
-    ):
+    if not isinstance(after, list) or not all(is_whole(one) and 1 <= one <= count for one in after):
         raise PlanError(f"`after` of assignment {place} is no list of numbers from 1 to {count}")
     return Assignment(str(agent), clean(request), tuple(dict.fromkeys(after)))
 
@@ -199,6 +198,6 @@ def read_review(answer: JSONValue, count: int) -> Review:
     named = {
         one["assignment"]: clean(str(one.get("feedback", "")))
         for one in entries
-        if isinstance(one.get("assignment"), int) and 1 <= one["assignment"] <= count
+        if is_whole(one.get("assignment")) and 1 <= one["assignment"] <= count
     }
     return Review(text_of(fields.get("final", "")), tuple(named.items()))

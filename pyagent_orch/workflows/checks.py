@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from pyagent_orch.exceptions import InvalidWorkflowError
-from pyagent_orch.models.checks import ID_PATTERN, is_seconds, is_text, is_whole, shown
+from pyagent_orch.models.checks import ID_PATTERN, is_seconds, is_text, is_whole, label, shown
 from pyagent_orch.models.tasks import Task, reference
 from pyagent_orch.states import ExecutionPattern
 
@@ -33,7 +33,7 @@ def check_workflow(workflow: Workflow) -> None:
     """
     if not isinstance(workflow.id, str) or not ID_PATTERN.fullmatch(workflow.id):
         raise InvalidWorkflowError(
-            shown(workflow.id), "an id is 1 to 200 letters, digits and '_.:@-'"
+            label(workflow.id), "an id is 1 to 200 letters, digits and '_.:@-'"
         )
     if not is_text(workflow.name):
         raise InvalidWorkflowError(workflow.id, f"its name {shown(workflow.name)} is no text")

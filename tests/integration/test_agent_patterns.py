@@ -23,7 +23,7 @@ from pyagent_orch import (
     agent,
     default_orchestrator,
 )
-from pyagent_orch.exceptions import InvalidTaskError, WorkflowFailedError
+from pyagent_orch.exceptions import InvalidTaskError, InvalidWorkflowError, WorkflowFailedError
 from pyagent_orch.states import WorkflowStatus
 from support.chat_server import Behaviour, ChatRequest, ChatServer, answer, failure, hang, tool_call
 from support.fleet import Fleet, until
@@ -347,7 +347,23 @@ def test_the_same_id_gives_the_same_run_and_asks_nobody_again(
         "p", agent("You think"), ["a"], orchestrator=orch, id="c1"
     )
     assert result.final_answer == "thought"
+    # Also after its end, and for any other kind of run the id is taken.
+    again = AgentPatterns.chain_of_thought(
+        "p", agent("You think"), ["a"], orchestrator=orch, id="c1"
+    )
+    assert again == result
     assert len(models.requests) == 1
+    with pytest.raises(InvalidWorkflowError, match="'c1': it is recorded, and was no consensus"):
+        AgentPatterns.consensus("p", [agent("You vote")], orchestrator=orch, id="c1")
+
+
+def test_an_argument_that_no_pattern_takes_is_refused(
+    embedded: Callable[..., Orchestrator],
+) -> None:
+    orch = embedded()
+    with pytest.raises(TypeError, match=r"consensus takes no argument 'attempts'; .*retry"):
+        AgentPatterns.consensus("p", ["v"], orchestrator=orch, attempts=2)  # type: ignore[call-arg] # refused
+    assert orch.workflows() == []
 
 
 # --- early stop, limits --------------------------------------------------------------------------

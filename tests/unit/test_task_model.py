@@ -31,6 +31,11 @@ def record(status: TaskStatus, **fields: Any) -> TaskRecord:
     return TaskRecord(status=status, **given)
 
 
+def test_an_error_quotes_the_name_of_a_task_once() -> None:
+    with pytest.raises(InvalidTaskError, match=r"^Task 'a': retry 0 is neither"):
+        Task("x", name="a", retry=0)
+
+
 def test_a_task_that_is_only_built_is_pending_and_empty() -> None:
     task = Task(echo, "x")
     assert task.status is TaskStatus.PENDING
