@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from copy import copy
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -28,7 +27,7 @@ from pyagent_orch.models.retry import RetryPolicy
 from pyagent_orch.models.texts import START, TextPlace, TextSource, TextStream
 from pyagent_orch.models.usage import Usage
 from pyagent_orch.models.values import JSONValue
-from pyagent_orch.states import RETRIABLE_STATES, TaskStatus
+from pyagent_orch.states import TaskStatus
 
 _SHOWN = 80
 """How many characters of an output `str(task)` shows."""
@@ -161,17 +160,6 @@ class Task:
         ):
             return
         self._record = record
-
-    def reopen(self) -> None:
-        """Follow the record anew, since a final state may have been left; see `retry`."""
-        record = self._record
-        if record is not None and record.status in RETRIABLE_STATES:
-            self._record = replace(
-                record,
-                status=TaskStatus.PENDING,
-                completed_at=None,
-                requeues=record.requeues + 1,
-            )
 
     @property
     def record(self) -> TaskRecord | None:

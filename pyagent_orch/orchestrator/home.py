@@ -174,7 +174,14 @@ class Home:
     def retry_failed(self, workflow: Workflow) -> int:
         """Run again what did not complete; how many tasks."""
         count = self._store.workflows.retry(workflow.id)
-        workflow.reopen(self._store.workflows.get(workflow.id))
+        workflow.update(self._store.workflows.get(workflow.id))
+        # Which ends were left only the records tell.
+        ended = [task for task in workflow.known_tasks() if _is_final(task)]
+        for task, fresh in zip(
+            ended, self._store.records.get_many([task.id for task in ended]), strict=True
+        ):
+            if fresh is not None:
+                task.update(fresh)
         return count
 
     def rerun(self, workflow_id: str, from_task: str | None) -> Workflow:

@@ -138,12 +138,6 @@ class Workflow:
         """Take a newer record."""
         self._record = record
 
-    def reopen(self, record: WorkflowRecord) -> None:
-        """Follow the records anew after a retry; called by its orchestrator."""
-        self._record = record
-        for task in self.known_tasks():
-            task.reopen()
-
     @property
     def record(self) -> WorkflowRecord | None:
         """The record as last seen, without a look at Redis; None before the submit."""

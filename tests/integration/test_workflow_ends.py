@@ -115,6 +115,21 @@ def test_a_retry_of_what_failed_reuses_every_recorded_output(
         workflow.retry_failed()
 
 
+def test_a_retry_leaves_what_its_failures_did_not_touch(
+    orch: Orchestrator, cast: Rehearsal
+) -> None:
+    luck, good = Luck(), cast.task("good")
+    workflow = Workflow(
+        "untouched", [good, cast.task("sorry", on_failure=good), cast.task("bad", luck)], {}
+    )
+    orch.submit_workflow(workflow).wait(10)
+    assert states(workflow)["sorry"] == "skipped"
+    luck.has_come = True
+    assert workflow.retry_failed().wait(10).status is WorkflowStatus.COMPLETED
+    assert states(workflow) == {"good": "completed", "sorry": "skipped", "bad": "completed"}
+    assert all(task.status.is_final for task in workflow.tasks)
+
+
 def test_a_second_failure_is_decided_anew(orch: Orchestrator, cast: Rehearsal) -> None:
     luck = Luck()
     first, second = cast.task("first", luck), cast.task("second", fails)
