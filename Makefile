@@ -78,7 +78,7 @@ $(BIN)/python:
 $(RUN): pyproject.toml | $(BIN)/python
 	@echo 'Installing pyagent-orch into $(VENV) ...'
 	@$(PIP) install --upgrade 'pip>=25.1'
-	@$(PIP) install --editable '.[embedded,cli]'
+	@$(PIP) install --editable '.[embedded,cli,web]'
 	@touch $@
 
 $(DEV): pyproject.toml $(RUN)

@@ -9,6 +9,7 @@ from benchmarks.cases.looking import Looking
 from benchmarks.cases.state_file import StateFile
 from benchmarks.cases.submit import SubmitMany, SubmitOne
 from benchmarks.cases.throughput import THROUGHPUTS
+from benchmarks.cases.web import FirstEvent
 from benchmarks.cases.workflows import WORKFLOWS
 
 CASES: tuple[type[Case], ...] = (
@@ -20,6 +21,7 @@ CASES: tuple[type[Case], ...] = (
     Imports,
     StateFile,
     Looking,
+    FirstEvent,
     *COSTS,
     *BEATS,
 )

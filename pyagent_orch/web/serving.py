@@ -110,11 +110,15 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listening = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         raise ConfigurationError(
             f"{host}:{port}", f"cannot be listened on: {error}; choose another port"
         ) from None
+    # Connections inherit it. asyncio sets it only where the protocol is named, which it is not
+    # here, and each answer would wait 40 ms for the client's delayed acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _hub_of(app: FastAPI) -> Hub:

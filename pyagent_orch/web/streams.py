@@ -107,7 +107,8 @@ class Stream:
     ) -> None:
         self._caller, self._hub, self._subscription = caller, hub, subscription
         self._place, self._look, self._texts = place, look, texts
-        self._last = (0, 0)
+        # Before 0-0, which is where a stream stands that has no events yet.
+        self._last = (-1, 0)
         self._text_id = place.text_id if place else ""
         self._event_id = place.event_id if place else ""
         self._is_final = False

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from pyagent_orch import Orchestrator, Task
+from pyagent_orch.embedded.server import PrivateServer
 from support.web import Sent, app_of, events_of, follow, served
 from support.web_agents import GATES
 
@@ -159,6 +160,21 @@ def test_the_stream_of_everything_tells_of_all_that_is_submitted(
                 if one.data["type"] == "task.completed":
                     break
     assert mine == ["task.submitted", "task.started", "task.completed"]
+
+
+def test_a_stream_of_everything_begins_before_anything_has_happened(
+    server: PrivateServer, namespace: str
+) -> None:
+    with (
+        Orchestrator(redis_url=server.url, namespace=namespace) as quiet,
+        served(app_of(quiet)) as client,
+        client.stream("GET", "/events") as response,
+    ):
+        events = events_of(response)
+        first = next(events)
+        assert (first.name, first.id) == ("snapshot", "0-0")
+        quiet.emit("first.happened")
+        assert next(events).data["type"] == "first.happened"
 
 
 def test_a_task_that_is_retried_in_its_stream_goes_on(
