@@ -80,7 +80,7 @@ def test_the_setting_has_them_sent_all_the_time(fleet: Fleet, app: Any) -> None:
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_cancelled_tasks_end_as_revoked(fleet: Fleet, app: Any, pool: str) -> None:
+def test_a_cancelled_run_ends_as_revoked(fleet: Fleet, app: Any, pool: str) -> None:
     fleet.start(pool, 1, "-E")
     orchestrator = fleet.orchestrator
     with Listener(app) as events:
@@ -89,8 +89,11 @@ def test_cancelled_tasks_end_as_revoked(fleet: Fleet, app: Any, pool: str) -> No
         until(lambda: orchestrator.status(running.id) is TaskStatus.RUNNING)
         queued.cancel()
         running.cancel()
-        for task in (running, queued):
-            events.until(task, "task-received", "task-started", "task-revoked")
+        events.until(running, "task-received", "task-started", "task-revoked")
+        last = orchestrator.submit("upper", "a")
+        events.until(last, "task-received", "task-started", "task-succeeded")
+        # No worker was ever given it.
+        assert events.of(queued) == []
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
