@@ -113,7 +113,8 @@ async def ask(
         # Also when the answer is refused below: it was paid for.
         state.spent.append(lambda: answer.usage)
     output = as_json(answer.output, agent.name)
-    if agent.output_schema is not None:
+    is_text_instead = agent.text_instead and isinstance(output, str)
+    if agent.output_schema is not None and not is_text_instead:
         problem = problem_with(output, agent.output_schema)
         if problem is not None:
             raise ModelError(agent.name, f"the answer of {model} does not fit: {problem}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +17,8 @@ import pydantic_ai
 from pydantic_ai.capabilities import AbstractCapability, Instrumentation
 from pydantic_ai.messages import (
     AgentStreamEvent,
+    ModelMessage,
+    ModelResponse,
     PartDeltaEvent,
     PartStartEvent,
     TextPart,
@@ -51,7 +53,7 @@ _OUTPUT_RETRIES = 2
 
 async def answer(model: str, agent: Agent, prompt: str) -> ModelAnswer:
     """Ask a provider's model; a `ModelAdapter`."""
-    failure: AgentError
+    failure: AgentError | None = None
     try:
         runner = _built(model, agent)
     except ImportError:
@@ -71,24 +73,36 @@ async def answer(model: str, agent: Agent, prompt: str) -> ModelAnswer:
             state.spent.append(meter)
         sink = TEXT.get()
         try:
-            result = await runner.run(
-                prompt,
-                usage_limits=limits,
-                usage=used,
-                event_stream_handler=None if sink is None else functools.partial(_show, sink),
-            )
+            # The messages of this run, not of what its tools ask.
+            with pydantic_ai.capture_run_messages() as messages:
+                result = await runner.run(
+                    prompt,
+                    usage_limits=limits,
+                    usage=used,
+                    event_stream_handler=None if sink is None else functools.partial(_show, sink),
+                )
         except RUN_ERRORS as error:
-            failure = meaning_of(error, agent.name, model)
+            output: JSONValue = _text_instead(agent, error, messages)
+            failure = None if output else meaning_of(error, agent.name, model)
         else:
-            if state is not None:
-                state.spent.remove(meter)
-            output: JSONValue = result.output
+            output = result.output
             if agent.output_schema is not None and as_object(agent.output_schema)[1]:
                 output = result.output["result"]
-            return ModelAnswer(output, _usage(model, result.usage))
+        if failure is None:
+            if state is not None:
+                state.spent.remove(meter)
+            return ModelAnswer(output, _usage(model, used))
     # Outside the handlers: the provider's error may hold what must not be recorded, and Python
     # would chain it to ours.
     raise failure
+
+
+def _text_instead(agent: Agent, error: Exception, messages: Sequence[ModelMessage]) -> str:
+    """What a model said last in plain text alone, where that is taken; empty otherwise."""
+    if not agent.text_instead or not isinstance(error, pydantic_ai.UnexpectedModelBehavior):
+        return ""
+    answers = [one for one in messages if isinstance(one, ModelResponse)]
+    return "" if not answers or answers[-1].tool_calls else answers[-1].text or ""
 
 
 async def _show(sink: TextSink, _: object, events: AsyncIterable[AgentStreamEvent]) -> None:

@@ -78,6 +78,8 @@ class Agent(BaseModel, Generic[OutputT]):
     """Names of registered tools, or `module:function`."""
     output_schema: dict[str, JsonValue] | None = None
     """The JSON schema of the output, without references; None for text."""
+    text_instead: bool = False
+    """Whether plain text is taken from a model that gives nothing that fits `output_schema`."""
     model_settings: dict[str, JsonValue] = Field(default_factory=dict)
     """What the provider takes, such as `temperature`; never a key."""
     limits: AgentLimits = AgentLimits()

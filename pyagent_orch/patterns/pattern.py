@@ -42,9 +42,12 @@ class Pattern(Protocol[R_co]):
 
 
 def answering(agent: object, schema: Mapping[str, Any]) -> object:
-    """A model agent that answers by a schema, unless it has one; anything else as it is."""
+    """A model agent that answers by a schema, unless it has one; anything else as it is.
+
+    A model that cannot be brought to it may answer in prose, which is read as a function's is.
+    """
     if isinstance(agent, Agent) and agent.output_schema is None:
-        return agent.model_copy(update={"output_schema": dict(schema)})
+        return agent.model_copy(update={"output_schema": dict(schema), "text_instead": True})
     return agent
 
 

@@ -488,6 +488,49 @@ def test_hostile_votes_are_invalid_and_neither_break_the_run_nor_the_terminal(
     assert len(printed) < 200_000
 
 
+def test_models_that_know_prose_only_vote_judge_and_plan(
+    embedded: Callable[..., Orchestrator], models: ChatServer
+) -> None:
+    orch = embedded()
+    said = {
+        "security": answer("I do not approve. It leaks."),
+        "performance": answer('Here it is: {"vote": "approve", "reasoning": "Fast."}'),
+        "UX": answer("Users would approve, I guess"),
+    }
+    models.default = lambda request: next(
+        reply for word, reply in said.items() if word in request.instructions
+    )
+    voters = [agent(f"You are a {name} expert") for name in EXPERTS]
+    result = AgentPatterns.consensus("q", voters, orchestrator=orch, retry=1, early_stop=False)
+    assert [one.vote for one in result.votes] == ["reject", "approve", "invalid"]
+    assert result.votes[0].reasoning == "I do not approve. It leaks."
+    # Each was asked for the structured form first, and all of that was paid for.
+    assert result.usage.requests == len(models.requests) == 3 * len(voters)
+    models.default = lambda request: answer(
+        "Winner: con. Calmer." if "You judge" in request.instructions else "words"
+    )
+    debate = AgentPatterns.debate(
+        "t", agent("Pro"), agent("Con"), agent("You judge"), 1, orchestrator=orch, retry=1
+    )
+    assert (debate.winner, debate.final_verdict) == ("con", "Winner: con. Calmer.")
+    plan = '{"assignments": [{"agent": "UX expert", "request": "Draw."}]}'
+    models.default = lambda request: answer(
+        f"My plan: {plan}" if "Plan the work" in str(request.body) else "All is done."
+    )
+    team = AgentPatterns.supervisor("t", [voters[2]], orchestrator=orch, retry=1)
+    assert (team.output, len(team.delegations)) == ("All is done.", 1)
+
+
+def test_a_model_whose_vote_never_fits_is_an_invalid_ballot_whatever_it_says_besides(
+    embedded: Callable[..., Orchestrator], models: ChatServer
+) -> None:
+    call = tool_call("final_result", vote="perhaps")
+    assert call.message is not None
+    models.default = replace(call, message={**call.message, "content": "I approve."})
+    result = AgentPatterns.consensus("q", [agent("You vote")], orchestrator=embedded(), retry=1)
+    assert [one.vote for one in result.votes] == ["invalid"]
+
+
 def test_a_model_that_answers_a_vote_in_broken_json_is_an_invalid_ballot(
     embedded: Callable[..., Orchestrator], models: ChatServer
 ) -> None:
