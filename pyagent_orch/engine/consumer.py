@@ -29,6 +29,10 @@ REFUSED_PAUSE = 1.0
 """Seconds before the next try when Redis is there and refuses."""
 
 
+def _look() -> None:
+    """Nothing: an event loop that was woken looks for free slots by itself."""
+
+
 class Consumer(CeleryConsumer):  # type: ignore[misc] # Celery has no types
     """The consumer of `create_app`'s workers (Celery's `worker_consumer`)."""
 
@@ -59,7 +63,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc] # Celery has no types
         if runtime.settings.transport == "pyagent" and isinstance(channel, Channel):
             if runtime.taker is None:
                 runtime.taker = Taker(runtime, len(channel.priority_steps))
-            channel.take_with(runtime.taker)
+            hub = self.hub
+            channel.take_with(runtime.taker, hub and partial(hub.call_soon, _look))
         return connection
 
     def ensure_connected(self, conn: Any) -> Any:

@@ -10,6 +10,7 @@ from celery.worker import state
 from celery.worker.request import Request
 
 from pyagent_orch.engine.attempts import Unwanted
+from pyagent_orch.engine.message import Envelopes
 from pyagent_orch.engine.runtime import runtime_of
 from pyagent_orch.exceptions import PyAgentOrchError
 
@@ -20,6 +21,19 @@ class RunRequest(Request):  # type: ignore[misc] # Celery has no types
     """Tells the worker's keeper of runs that Celery ended from outside, Celery's monitors of
     tasks that were cancelled, and the record of a task that Celery was told to revoke.
     """
+
+    acknowledged: bool
+
+    def acknowledge(self) -> None:
+        """The run is over. One that was claimed as it was taken only frees its slot: its record
+        is written. So this need not go through the event loop, as an acknowledgement does.
+        """
+        # After a connection was lost, Celery counts acknowledgements up to the full prefetch.
+        if Envelopes.CLAIM not in self.message.headers or any(self.on_ack.listeners):
+            super().acknowledge()
+        elif not self.acknowledged:
+            self.acknowledged = True
+            self.message.channel.let_go(self.message.delivery_tag)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Celery's hard time limit has ended the pool process."""

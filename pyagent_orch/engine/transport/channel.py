@@ -9,6 +9,7 @@ empty it waits at their bells. Knows of the acts only what the taker says.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from queue import Empty
 from time import monotonic
@@ -70,6 +71,7 @@ class Channel(kombu_redis.Channel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.taker: Taker | None = None
+        self._wake: Callable[[], object] | None = None
         self.idle = False
         """Whether its queues were empty when it looked, and no bell has rung since."""
         self._asked = 0
@@ -84,10 +86,23 @@ class Channel(kombu_redis.Channel):
 
     # --- taking: kombu calls the two when there is room, and when the answer is here ---------
 
-    def take_with(self, taker: Taker) -> None:
-        """From now on take messages by a taker; before anything is consumed."""
-        self.taker = taker
+    def take_with(self, taker: Taker, wake: Callable[[], object] | None = None) -> None:
+        """From now on take messages by a taker; before anything is consumed.
+
+        Args:
+            taker: the worker's.
+            wake: wakes the worker's event loop, if it has one, from any thread.
+        """
+        self.taker, self._wake = taker, wake
         self._qos = TakerQoS(self, taker)
+
+    def let_go(self, tag: str) -> None:
+        """A slot is free again; from any thread."""
+        self.qos.ack(tag)
+        # While a take is on its way the loop comes round anyhow. In this order: else it could
+        # have looked for free slots just before this one was, and not been woken after.
+        if self._wake is not None and not self._asked:
+            self._wake()
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         if self.taker is None:
