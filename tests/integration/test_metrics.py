@@ -300,6 +300,35 @@ def test_runs_of_jobs_and_how_late_they_were_are_counted(fleet: Fleet) -> None:
     assert one(found, "job_overdue_seconds") == 0
 
 
+def test_how_late_a_due_run_was_recorded_is_measured_from_its_due_time(
+    embedded: Callable[..., Orchestrator],
+) -> None:
+    orch = embedded()
+    orch.schedule(agent=str.upper, input="x", interval_seconds=1, id="often")
+    until(lambda: len(orch.job_runs("often")) >= 2, 20)
+    orch.pause("often")
+    counters = orch.measure().counters
+    assert counters.fired["due"] >= 2
+    assert counters.lateness.count == counters.fired["due"]
+    # A second is the longest pause between two looks; a machine under load takes longer.
+    assert 0 <= counters.lateness.sum_seconds <= 15 * counters.lateness.count
+    found = read(exposition(orch))
+    assert one(found, "job_lateness_seconds_count") == counters.lateness.count
+
+
+def test_events_that_a_durable_handler_has_not_had_are_its_lag(
+    embedded: Callable[..., Orchestrator],
+) -> None:
+    orch = embedded()
+    orch.start()
+    orch._store.events.create_group("asleep")
+    for number in range(3):
+        orch.emit("user.note", number)
+    found = read(exposition(orch))
+    assert one(found, "event_lag", group="asleep") == 3
+    assert one(found, "event_pending", group="asleep") == 0
+
+
 def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain")
