@@ -66,6 +66,8 @@ class Keeper:
         self._strays: set[str] = set()
         self._timed_out: dict[str, float] = {}
         self._drained_at: float | None = None
+        self.has_handed_back = False
+        """Whether what still ran went back to its queues, and its processes were ended."""
         self._thread = threading.Thread(target=self._keep, name="pyagent-keeper", daemon=True)
 
     def start(self) -> None:
@@ -140,6 +142,7 @@ class Keeper:
     def _hand_back(self, store: Store) -> None:
         """The time to stop is over: the queues get back what runs, then its processes end."""
         self._leave(store)
+        self.has_handed_back = True
         for request in list(worker_state.active_requests):
             pid = getattr(request, "worker_pid", None)
             if pid and pid != os.getpid():

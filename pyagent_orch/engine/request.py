@@ -64,6 +64,12 @@ class RunRequest(Request):  # type: ignore[misc] # Celery has no types
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         """Celery drops this message as revoked; then its task is not to come back."""
+        keeper = runtime_of(self.app).keeper
+        if keeper is not None and keeper.has_handed_back and self.id not in state.revoked:
+            # Its process was ended by a worker that stops, and another one goes on with it.
+            state.task_ready(self)
+            self.acknowledge()
+            return
         super()._announce_revoked(reason, terminated, signum, expired)
         if self.id in state.revoked:
             self._cancel_record()

@@ -125,3 +125,18 @@ def test_they_end_when_nobody_asks_any_more(fleet: Fleet, app: Any) -> None:
         last = fleet.orchestrator.submit("upper", "a")
         events.until(last, "task-received", "task-started", "task-succeeded")
         assert events.of(later) == []
+
+
+def test_a_task_that_a_stopping_worker_gives_back_is_not_told_as_revoked(
+    fleet: Fleet, app: Any
+) -> None:
+    worker = fleet.start("prefork", 1, "-E", env={"PYAGENT_ORCH_STOP_TIMEOUT_SECONDS": "0.3"})
+    with Listener(app) as events:
+        task = fleet.orchestrator.submit("sleep", 60)
+        until(lambda: events.of(task) == ["task-received", "task-started"])
+        assert worker.stop() == 0
+        assert fleet.orchestrator.status(task.id) is TaskStatus.PENDING
+        assert events.of(task) == ["task-received", "task-started"]
+    told = [event.type for event in fleet.orchestrator.events()]
+    assert "task.released" in told
+    assert "task.revoked" not in told
