@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from copy import copy
-from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from pyagent_orch.exceptions import (
@@ -20,6 +19,7 @@ from pyagent_orch.exceptions import (
     TaskTimeoutError,
 )
 from pyagent_orch.models.checks import DEFAULT_PRIORITY, check_task, metadata_of, policy_of
+from pyagent_orch.models.live import Live
 from pyagent_orch.models.names import name_of, new_id
 from pyagent_orch.models.records import TaskError, TaskRecord
 from pyagent_orch.models.references import traced_output
@@ -49,7 +49,7 @@ class TaskHome(TextSource, Protocol):
         """Cancel a task; False when it was final already."""
 
 
-class Task:
+class Task(Live[TaskRecord]):
     """A unit of work for an agent.
 
     Built by the user and given to `Orchestrator.submit`, or made by it. After
@@ -161,21 +161,11 @@ class Task:
             return
         self._record = record
 
-    @property
-    def record(self) -> TaskRecord | None:
-        """The record as last seen, without a look at Redis; None before the submit."""
-        return self._record
-
     def _fresh(self) -> TaskRecord | None:
         record = self._record
         if record is not None and not record.status.is_final and self._home is not None:
             self._home.refresh(self)
         return self._record
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it has been submitted."""
-        return self._record is not None
 
     @property
     def status(self) -> TaskStatus:
@@ -206,23 +196,6 @@ class Task:
         """The error with its class name and the worker's traceback."""
         record = self._fresh()
         return record.error if record else None
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When it was recorded; UTC."""
-        return self._record.created_at if self._record else None
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When it was first started; UTC."""
-        record = self._fresh()
-        return record.started_at if record else None
-
-    @property
-    def completed_at(self) -> datetime | None:
-        """When it became final, in whichever state; UTC."""
-        record = self._fresh()
-        return record.completed_at if record else None
 
     @property
     def attempts(self) -> int:

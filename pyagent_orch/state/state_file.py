@@ -167,13 +167,7 @@ class StateFile:
         created: int,
         callbacks: Mapping[str, Callback],
     ) -> None:
-        """Take tasks that have just been recorded.
-
-        Args:
-            tasks: as they were sent.
-            agents: maps the content hashes of their agents to their JSON.
-            created: when they were recorded, ms.
-            callbacks: maps task ids to what is to be called.
+        """Take tasks that have just been recorded; see `Recorder`.
 
         Raises:
             StateFileError: it cannot be written; the tasks run all the same.

@@ -6,7 +6,6 @@ Like a `Task`, it does no I/O of its own: a submitted one asks its `WorkflowHome
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ from pyagent_orch.exceptions import (
     WorkflowCancelledError,
     WorkflowFailedError,
 )
+from pyagent_orch.models.live import Live
 from pyagent_orch.models.tasks import Task, reference
 from pyagent_orch.models.texts import START, TextStream
 from pyagent_orch.models.usage import Usage
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_ROUNDS = 3
 
 
-class Workflow:
+class Workflow(Live[WorkflowRecord]):
     """Tasks that wait for each other.
 
     Built by the user and given to `Orchestrator.submit_workflow`; after that it
@@ -138,22 +138,12 @@ class Workflow:
         """Take a newer record."""
         self._record = record
 
-    @property
-    def record(self) -> WorkflowRecord | None:
-        """The record as last seen, without a look at Redis; None before the submit."""
-        return self._record
-
     def _fresh(self, *, tasks: bool = False) -> WorkflowRecord | None:
         if self._home is not None:
             stale = self._record is None or not self._record.status.is_final
             if stale or (tasks and not all(is_final(task) for task in self.all_tasks)):
                 self._home.refresh_workflow(self, tasks=tasks)
         return self._record
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it has been submitted."""
-        return self._record is not None
 
     @property
     def status(self) -> WorkflowStatus:
@@ -166,23 +156,6 @@ class Workflow:
         """The first failure, or why it was cancelled."""
         record = self._fresh()
         return record.error if record else None
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When it was recorded; UTC."""
-        return self._record.created_at if self._record else None
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When its first task started; UTC."""
-        record = self._fresh()
-        return record.started_at if record else None
-
-    @property
-    def completed_at(self) -> datetime | None:
-        """When it became final, in whichever state; UTC."""
-        record = self._fresh()
-        return record.completed_at if record else None
 
     @property
     def outputs(self) -> dict[str, Any]:
