@@ -5,8 +5,10 @@ The same work as the tasks of `plain_app`.
 
 from __future__ import annotations
 
-from benchmarks.work import hold_until, small_result
-from pyagent_orch import register_agent
+import asyncio
+
+from benchmarks.work import PIECE_SECONDS, PIECES, hold_until, small_result
+from pyagent_orch import current_run, register_agent
 
 
 @register_agent
@@ -19,3 +21,14 @@ def noop(text: str) -> dict[str, int]:
 def hold(gate: str) -> None:
     """Keep a worker's slot busy until the gate opens."""
     hold_until(gate)
+
+
+@register_agent
+async def talk(_: str) -> str:
+    """Write a text piece by piece, as a model does; waits in between without a thread's work."""
+    run, text = current_run(), ""
+    for number in range(PIECES):
+        text += (piece := f"word {number} of a longer answer. ")
+        run.write(piece)
+        await asyncio.sleep(PIECE_SECONDS)
+    return text

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+PIECES, PIECE_SECONDS = 20, 0.1
+"""Of a text: how many pieces, and the seconds between two."""
 GATE_SECONDS = 120.0
 """How long a gate is waited for at the most."""
 
