@@ -6,8 +6,10 @@ The same work as the tasks of `plain_app`.
 from __future__ import annotations
 
 import asyncio
+import time
 
-from benchmarks.work import PIECE_SECONDS, PIECES, hold_until, small_result
+from benchmarks import work
+from benchmarks.work import PIECE_SECONDS, PIECES, WAIT_SECONDS, hold_until, small_result
 from pyagent_orch import current_run, register_agent
 
 
@@ -21,6 +23,24 @@ def noop(text: str) -> dict[str, int]:
 def hold(gate: str) -> None:
     """Keep a worker's slot busy until the gate opens."""
     hold_until(gate)
+
+
+@register_agent
+def wait(_: str) -> None:
+    """Wait as for a model, in a library that blocks."""
+    time.sleep(WAIT_SECONDS)
+
+
+@register_agent
+async def wait_async(_: str) -> None:
+    """Wait as for a model."""
+    await asyncio.sleep(WAIT_SECONDS)
+
+
+@register_agent
+def compute(_: str) -> int:
+    """Keep a core busy."""
+    return work.compute()
 
 
 @register_agent

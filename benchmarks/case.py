@@ -22,8 +22,11 @@ class Metric:
     """What our ratio to plain Celery has to reach (or stay under, when lower is
     better); None: for information."""
 
+    absolute: bool = False
+    """Whether the bar is one for our own figure: where plain Celery has nothing like it."""
+
     def holds(self, ratio: float) -> bool:
-        """Whether a ratio is good enough; always when there is no bar."""
+        """Whether a ratio (or a figure, see `absolute`) is good enough; always without a bar."""
         if self.bar is None:
             return True
         return ratio >= self.bar if self.better == "higher" else ratio <= self.bar

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from benchmarks.contender import Contender
 
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds."""
 _TAIL = 32
 """The last tasks are looked at first: queues are first in, first out."""

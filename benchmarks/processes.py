@@ -81,10 +81,14 @@ class WorkerProcess:
             ticks += int(fields[11]) + int(fields[12]) if fields else 0
         return ticks / _TICKS
 
-    def memory(self) -> int:
-        """Bytes of memory of all its processes, shared pages split; 0 where /proc is missing."""
+    def memory(self, *, pool_only: bool = False) -> int:
+        """Bytes of memory of its processes, shared pages split; 0 where /proc is missing.
+
+        Args:
+            pool_only: without the first process, which only hands out what the others run.
+        """
         total = 0
-        for pid in self.pids:
+        for pid in self.pids[int(pool_only) :]:
             try:
                 text = Path(f"/proc/{pid}/smaps_rollup").read_text()
             except OSError:

@@ -8,29 +8,34 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from benchmarks.contenders.floor import Floor
 from benchmarks.rounds import Line
 
 
 def table(lines: Sequence[Line], names: Sequence[str]) -> str:
-    """A table: medians, in brackets the ratios to the first contender, and the bars.
+    """A table: medians, in brackets the ratios to the first contender, ours to the floor, and
+    the bars.
 
     Args:
         lines: the figures.
         names: the contenders; the last one is ours, which the bars are for.
     """
     baseline, ours = names[0], names[-1]
-    heads = ["", "unit", *names, "must be", ""]
+    floored = Floor.name in names
+    heads = ["", "unit", *names, *(["to the floor"] if floored else []), "must be", ""]
     rows = []
     for line in lines:
         metric = line.metric
         bar = ""
         if metric.bar is not None:
-            bar = f"{'>=' if metric.better == 'higher' else '<='} {metric.bar:g}x"
+            bar = f"{'>=' if metric.better == 'higher' else '<='} {metric.bar:g}"
+            bar += "" if metric.absolute else "x"
         rows.append(
             [
                 metric.name,
                 metric.unit,
                 *(_cell(line, name, baseline) for name in names),
+                *([_times(line.ratio(ours, Floor.name))] if floored else []),
                 bar,
                 "" if holds(line, ours, baseline) else "MISSED",
             ]
@@ -48,8 +53,8 @@ def table(lines: Sequence[Line], names: Sequence[str]) -> str:
 
 def holds(line: Line, ours: str, baseline: str) -> bool:
     """Whether a bar is reached; true where there is none, or nothing was measured."""
-    ratio = line.ratio(ours, baseline)
-    return ratio is None or line.metric.holds(ratio)
+    found = line.median(ours) if line.metric.absolute else line.ratio(ours, baseline)
+    return found is None or line.metric.holds(found)
 
 
 def as_json(lines: Sequence[Line], names: Sequence[str], machine: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +68,7 @@ def as_json(lines: Sequence[Line], names: Sequence[str], machine: dict[str, Any]
                 "unit": line.metric.unit,
                 "better": line.metric.better,
                 "bar": line.metric.bar,
+                "absolute": line.metric.absolute,
                 "holds": holds(line, names[-1], names[0]),
                 "figures": line.figures,
                 "medians": {name: line.median(name) for name in names},
@@ -89,7 +95,11 @@ def describe_machine(server: str) -> dict[str, Any]:
 def _cell(line: Line, name: str, baseline: str) -> str:
     ratio = line.ratio(name, baseline)
     figure = _figure(line.median(name))
-    return figure if name == baseline or ratio is None else f"{figure} ({ratio:.2f}x)"
+    return figure if name == baseline or ratio is None else f"{figure} ({_times(ratio)})"
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}x"
 
 
 def _figure(value: float | None) -> str:

@@ -77,6 +77,11 @@ def run_case(
                 tell(f"{case.name}: round {number + 1} of {rounds}, {contender.name}")
                 # What the round before has left must not be collected in this one.
                 gc.collect()
-                for name, figure in case.round(contender).items():
+                try:
+                    figures = case.round(contender)
+                except Exception as error:
+                    error.add_note(f"{case.name}, round {number + 1}: {contender.name}")
+                    raise
+                for name, figure in figures.items():
                     lines[name].figures[contender.name].append(figure)
     return list(lines.values())

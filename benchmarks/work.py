@@ -12,6 +12,10 @@ from uuid import uuid4
 
 PIECES, PIECE_SECONDS = 20, 0.1
 """Of a text: how many pieces, and the seconds between two."""
+WAIT_SECONDS = 0.5
+"""How long a model is waited for."""
+ROUNDS = 400_000
+"""Of a loop that computes: some 20 ms."""
 GATE_SECONDS = 120.0
 """How long a gate is waited for at the most."""
 
@@ -24,6 +28,14 @@ def text_of(number: int) -> str:
 def small_result(text: str) -> dict[str, int]:
     """The output of a no-op task."""
     return {"length": len(text)}
+
+
+def compute() -> int:
+    """Do arithmetic, and hold the interpreter's lock."""
+    total = 0
+    for number in range(ROUNDS):
+        total += number
+    return total
 
 
 def hold_until(gate: str) -> None:

@@ -35,7 +35,7 @@ class ThreadsLatency(Latency):
 
     name = "latency-threads"
     metrics = (
-        Metric("submit to result, threads, p50", "ms", "lower", bar=1.0),
+        Metric("submit to result, threads, p50", "ms", "lower", bar=0.75),
         Metric("submit to result, threads, p99", "ms", "lower"),
     )
     pool, concurrency = "threads", 8
@@ -46,7 +46,7 @@ class PreforkLatency(Latency):
 
     name = "latency-prefork"
     metrics = (
-        Metric("submit to result, prefork, p50", "ms", "lower", bar=1.0),
+        Metric("submit to result, prefork, p50", "ms", "lower", bar=0.75),
         Metric("submit to result, prefork, p99", "ms", "lower"),
     )
     pool, concurrency = "prefork", 2

@@ -1,7 +1,7 @@
 """What a state file costs, and that it costs the same however much is in it; no worker runs.
 
-Celery has none, so the figures are ours alone: the bar that they have to keep is
-looked after by tests/integration/test_state_file_cost.py.
+Celery has none, so the figures are ours alone, and so is the bar, which
+tests/integration/test_state_file_cost.py looks after.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from uuid import uuid4
@@ -24,17 +25,27 @@ FEW, MANY = 1_000, 100_000
 _TURNS, _BLOCK = 20, 50
 
 
-def costs_of_submit(url: str, *sizes: int | None) -> list[float]:
-    """Submit tasks one at a time to files of several sizes in turn, so that noise meets all.
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What one call costs; seconds, the median of the turns."""
+
+    submit: float
+    cancel: float
+
+
+def costs_of(url: str, *sizes: int | None) -> list[Costs]:
+    """Submit tasks and cancel them, one at a time, with files of several sizes in turn, so that
+    noise meets all.
 
     Args:
         url: a Redis.
         sizes: how many tasks each file has before; None: no state file.
 
     Returns:
-        Seconds of one submit for each size, the median of the turns.
+        The costs for each size.
     """
-    times: list[list[float]] = [[] for _ in sizes]
+    submits: list[list[float]] = [[] for _ in sizes]
+    cancels: list[list[float]] = [[] for _ in sizes]
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pyagent-bench-")))
         orchestrators = [
@@ -54,29 +65,42 @@ def costs_of_submit(url: str, *sizes: int | None) -> list[float]:
             for number in range(_BLOCK):
                 orchestrator.submit(noop, text_of(number))
         for _ in range(_TURNS):
-            for orchestrator, taken in zip(orchestrators, times, strict=True):
+            for place, orchestrator in enumerate(orchestrators):
                 began = time.perf_counter()
-                for number in range(_BLOCK):
-                    orchestrator.submit(noop, text_of(number))
-                taken.append((time.perf_counter() - began) / _BLOCK)
-    return [median(one) for one in times]
+                tasks = [orchestrator.submit(noop, text_of(number)) for number in range(_BLOCK)]
+                sent = time.perf_counter()
+                for task in tasks:
+                    orchestrator.cancel(task.id)
+                submits[place].append((sent - began) / _BLOCK)
+                cancels[place].append((time.perf_counter() - sent) / _BLOCK)
+    return [
+        Costs(median(submit), median(cancel))
+        for submit, cancel in zip(submits, cancels, strict=True)
+    ]
 
 
 class StateFile(Case):
     """Three clients in turn: without a file, with a small one, with a large one."""
 
     name = "state-file"
-    metrics = (
-        Metric("submit without a state file", "ms", "lower"),
-        Metric("submit, 1,000 tasks in the file", "ms", "lower"),
-        Metric("submit, 100,000 tasks in the file", "ms", "lower"),
-    )
+    metrics = tuple(
+        Metric(f"{what}, {where}", "ms", "lower")
+        for what in ("submit", "cancel")
+        for where in (
+            "without a state file", f"{FEW:,} tasks in the file", f"{MANY:,} tasks in the file"
+        )
+    ) + tuple(
+        Metric(f"{what}, {MANY:,} : {FEW:,} tasks in the file", "x", "lower", 1.5, absolute=True)
+        for what in ("submit", "cancel")
+    )  # fmt: skip
 
     def round(self, contender: Contender) -> Mapping[str, float]:
         """Only ours has one."""
         if contender.name != "pyagent_orch":
             return {}
-        costs = costs_of_submit(contender.url, None, FEW, MANY)
+        costs = costs_of(contender.url, None, FEW, MANY)
         contender.server.clear()
-        names = (metric.name for metric in self.metrics)
-        return {name: 1_000 * cost for name, cost in zip(names, costs, strict=True)}
+        submits, cancels = [one.submit for one in costs], [one.cancel for one in costs]
+        figures = [1_000 * cost for cost in (*submits, *cancels)]
+        figures += [submits[-1] / submits[-2], cancels[-1] / cancels[-2]]
+        return dict(zip((metric.name for metric in self.metrics), figures, strict=True))

@@ -30,7 +30,7 @@ class ThreadsThroughput(Throughput):
     """The pool for agents that wait."""
 
     name = "throughput-threads"
-    metrics = (Metric("throughput, threads 8", "tasks/s", "higher", bar=1.0),)
+    metrics = (Metric("throughput, threads 8", "tasks/s", "higher", bar=4.0),)
     pool, concurrency = "threads", 8
 
 
@@ -38,7 +38,7 @@ class PreforkThroughput(Throughput):
     """Celery's default pool."""
 
     name = "throughput-prefork"
-    metrics = (Metric("throughput, prefork 2", "tasks/s", "higher", bar=1.0),)
+    metrics = (Metric("throughput, prefork 2", "tasks/s", "higher", bar=1.8),)
     pool, concurrency = "prefork", 2
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from pyagent_orch import current_run, register_agent
 
+MEETINGS: dict[int, asyncio.Barrier] = {}
+
 
 @register_agent
 def echo(value: Any) -> Any:
@@ -38,6 +40,13 @@ def sleep(seconds: float) -> str:
 async def async_sleep(seconds: float) -> str:
     await asyncio.sleep(seconds)
     return "slept"
+
+
+@register_agent
+async def meet(count: int) -> int:
+    """Wait until so many are here at once; the process that all of them are in."""
+    await MEETINGS.setdefault(count, asyncio.Barrier(count)).wait()
+    return os.getpid()
 
 
 @register_agent
