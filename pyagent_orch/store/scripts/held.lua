@@ -16,7 +16,9 @@ local function restore_message(worker, tag, queue)
   call('HDEL', held_key(worker), tag)
   local list, text = string.match(entry, '^([^\n]*)\n(.*)$')
   if not string.find(text, '"redelivered": true', 1, true) then
-    text = string.gsub(text, '"delivery_info": {', '"delivery_info": {"redelivered": true, ', 1)
+    text = string.gsub(text, '"delivery_info": {(.)', function(following)
+      return '"delivery_info": {"redelivered": true' .. (following == '}' and '' or ', ') .. following
+    end, 1)
   end
   call('RPUSH', list, text)
   ring(string.match(string.sub(list, #C + 1), '^(.-)' .. SEPARATOR .. '%d+$') or string.sub(list, #C + 1))
