@@ -7,7 +7,7 @@ task runs has its ids, whoever logs it, in whichever thread of the run.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Any
 from celery import Celery, signals
 
 from pyagent_orch.engine.runtime import runtime_of
-from pyagent_orch.escape import escape
+from pyagent_orch.escape import escape, one_line
 from pyagent_orch.exceptions import ConfigurationError
 
 FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s%(run)s] %(message)s"
@@ -84,6 +84,9 @@ class HarmlessText(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let the record pass, with its text and its traceback escaped."""
+        if isinstance(record.args, Mapping) and "name" in record.args:
+            # Celery's own lines about a task: its name must not begin a line of its own.
+            record.args = {**record.args, "name": one_line(str(record.args["name"]))}
         record.msg, record.args = escape(record.getMessage(), lines=True), ()
         if record.exc_info and not record.exc_text:
             text = logging.Formatter().formatException(record.exc_info)

@@ -26,6 +26,14 @@ def test_a_hostile_name_or_error_reaches_the_log_escaped(fleet: Fleet) -> None:
     assert "ValueError" in log
 
 
+def test_a_name_cannot_begin_a_line_of_the_log(fleet: Fleet) -> None:
+    worker = fleet.start("threads", 1)
+    fleet.orchestrator.submit("fail", "boom", name="nice\n[2026] ERROR forged").wait(20)
+    log = until(lambda: (text := worker.text()).count("Traceback") and text)
+    assert "nice [2026] ERROR forged" in log
+    assert not any(line.startswith("[2026] ERROR forged") for line in log.splitlines())
+
+
 AGENTS = {"PYAGENT_ORCH_AGENTS": "support.log_agents"}
 
 
