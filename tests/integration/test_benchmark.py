@@ -35,7 +35,8 @@ def test_both_sides_work_off_their_queues_and_the_ratio_is_told() -> None:
     }  # fmt: skip
     assert submit["ratios"]["pyagent_orch"] > 0
     reads = figures["threads 8: reads of the server per task"]
-    assert reads["medians"]["pyagent_orch"] > 1
+    # Ours takes and ends many tasks in one read; plain Celery needs several for each.
+    assert 0 < reads["medians"]["pyagent_orch"] < reads["medians"]["plain Celery"]
     assert reads["medians"]["plain Celery"] > 1
 
 
