@@ -68,7 +68,8 @@ def test_a_worker_that_dies_at_a_step_leaves_one_output(
         fleet.workers[0].process.wait(20)
         fleet.start("threads", 1, env=FAST)
     answer = task.result(timeout=30)
-    assert not flag.exists(), "the fault never happened"
+    # After its finish a run is over before it has got to the fault.
+    until(lambda: not flag.exists())
     assert answer == fleet.orchestrator.get_task(task.id).output
     assert finals(fleet.orchestrator, task.id) == {"task.completed": 1}
     assert called == [task.id]
