@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -69,7 +69,7 @@ def run_case(
             clean_up.callback(contender.close)
             clean_up.callback(case.finish, contender)
             # What a library does not have is not measured: a dash in the table.
-            with suppress(NotImplementedError):
+            with suppress(NotImplementedError), _named(f"{case.name}: {contender.name}"):
                 case.prepare(contender)
                 able.append(contender)
         for number in range(rounds):
@@ -77,11 +77,17 @@ def run_case(
                 tell(f"{case.name}: round {number + 1} of {rounds}, {contender.name}")
                 # What the round before has left must not be collected in this one.
                 gc.collect()
-                try:
-                    figures = case.round(contender)
-                except Exception as error:
-                    error.add_note(f"{case.name}, round {number + 1}: {contender.name}")
-                    raise
-                for name, figure in figures.items():
-                    lines[name].figures[contender.name].append(figure)
+                with _named(f"{case.name}, round {number + 1}: {contender.name}"):
+                    for name, figure in case.round(contender).items():
+                        lines[name].figures[contender.name].append(figure)
     return list(lines.values())
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Have an error say whose it is."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(what)
+        raise

@@ -33,11 +33,15 @@ def hold(gate: str) -> None:
 
 
 def arguments(pool: str, concurrency: int) -> list[str]:
-    """The worker's command, behind `python`."""
-    shape = ["-p", "1", "-t", str(concurrency)]
+    """The worker's command, behind `python`.
+
+    Raises:
+        NotImplementedError: for processes: each takes more tasks than it runs, so that one may
+            have the tasks that keep the slots of all busy.
+    """
     if pool == "prefork":
-        shape = ["-p", str(concurrency), "-t", "1"]
-    return ["-m", "dramatiq", __name__, *shape]
+        raise NotImplementedError(pool)
+    return ["-m", "dramatiq", __name__, "-p", "1", "-t", str(concurrency)]
 
 
 class Dramatiq(Client):
