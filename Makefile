@@ -83,5 +83,5 @@ $(RUN): pyproject.toml | $(BIN)/python
 
 $(DEV): pyproject.toml $(RUN)
 	@echo 'Installing the tools of development ...'
-	@$(PIP) install --editable '.[embedded,cli,openai,flower,metrics,web]' --group dev
+	@$(PIP) install --editable '.[embedded,cli,openai,flower,logs,metrics,otel,web]' --group dev
 	@touch $@
