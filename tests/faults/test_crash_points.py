@@ -50,7 +50,7 @@ OFTEN = {("before_finish", "prefork"), ("after_claim", "threads")}
     [
         pytest.param(point, pool, marks=() if (point, pool) in OFTEN else LONG)
         for point in POINTS
-        for pool in ("prefork", "threads")
+        for pool in ("prefork", "threads", "gevent")
     ],
 )
 def test_a_worker_that_dies_at_a_step_leaves_one_output(
@@ -64,9 +64,9 @@ def test_a_worker_that_dies_at_a_step_leaves_one_output(
         fleet_agents.append_line, {"path": str(runs)}, callback=lambda task: called.append(task.id)
     )
     # Threads die with their worker; a pool process is replaced by its parent.
-    if pool == "threads":
+    if pool != "prefork":
         fleet.workers[0].process.wait(20)
-        fleet.start("threads", 1, env=FAST)
+        fleet.start(pool, 1, env=FAST)
     answer = task.result(timeout=30)
     # After its finish a run is over before it has got to the fault.
     until(lambda: not flag.exists())
