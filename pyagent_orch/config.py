@@ -55,7 +55,7 @@ class Settings(BaseModel):
     their tasks go back to the queues. Kubernetes kills after 30 s at its default."""
     max_worker_losses: int = Field(default=3, ge=1)
     """A task that so many workers died with is FAILED."""
-    concurrency: int = Field(default=32, ge=1)
+    concurrency: int = Field(default=8, ge=1)
     """Threads of a worker: how many tasks it runs at once. Threads that wait cost next to nothing
     (docs/performance.md); they are started when they are needed."""
     connect_timeout_seconds: float = Field(default=2.0, gt=0)

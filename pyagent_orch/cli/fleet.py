@@ -44,7 +44,7 @@ _COLUMNS = (
     "--concurrency",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many tasks at once: 32 for threads, one a core for prefork, if not given.",
+    help="How many tasks at once: 8 for threads, one a core for prefork, if not given.",
 )
 @click.option(
     "-Q", "--queues", metavar="A,B", help="Which queues to serve; otherwise the installation's."
