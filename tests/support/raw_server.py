@@ -20,6 +20,12 @@ from support.fleet import until
 PASSWORD = "s3cr3t-pa55word"
 
 
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class RawServer:
     """A server on loopback; a context manager.
 
@@ -30,9 +36,10 @@ class RawServer:
 
     def __init__(self, directory: Path, **options: str) -> None:
         self.directory, self.options = directory, options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = _free_port()
+        if options.get("cluster-enabled") == "yes":
+            # By itself 10,000 above the port, which need not exist.
+            self.options = {"cluster-port": str(_free_port()), **options}
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
