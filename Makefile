@@ -28,8 +28,7 @@ demo: $(RUN) ## run agents over a folder of text and report: make demo FOLDER=do
 	@$(BIN)/pyagent-orch demo $(if $(FOLDER),"$(FOLDER)") $(ARGS)
 
 test: check ## run all checks and tests; make test ARGS="-k name" takes pytest's arguments
-	@# Tests mostly wait, for leases and processes: three at a time fit on two cores.
-	@$(BIN)/python -m pytest -m 'not long' -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
 
 check: lint types
 

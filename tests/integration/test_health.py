@@ -141,7 +141,7 @@ def test_a_redis_that_does_not_take_writes_is_not_well(tmp_path: Path) -> None:
     with RawServer(tmp_path) as server:
         command = Command(tmp_path, server.url, "full")
         assert green(command, "redis")
-        assert server.run("KEYS", "*") == []
+        until(lambda: server.run("KEYS", "*") == [])
         server.run("CONFIG", "SET", "maxmemory", "1")
         assert red(command, "redis")
         server.run("CONFIG", "SET", "maxmemory", "0")
