@@ -24,8 +24,8 @@ from pyagent_orch.agents import cancel_run, registered_agents
 from pyagent_orch.agents.registry import TOOLS
 from pyagent_orch.engine import run as _run  # noqa: F401 - loaded before a pool forks
 from pyagent_orch.engine.attempts import end_attempt
+from pyagent_orch.engine.missing import Missing
 from pyagent_orch.engine.runtime import Runtime, runtime_of
-from pyagent_orch.engine.transport.taker import Taker
 from pyagent_orch.exceptions import LayoutError, TaskTimeoutError
 from pyagent_orch.models.values import to_json
 from pyagent_orch.store import RedisError, Store
@@ -62,8 +62,7 @@ class Keeper:
         self._turned: float | None = None
         self._stalled = False
         self._stopping = threading.Event()
-        self._orphans: set[str] = set()
-        self._strays: set[str] = set()
+        self._orphans, self._strays = Missing(), Missing()
         self._timed_out: dict[str, float] = {}
         self._drained_at: float | None = None
         self.has_handed_back = False
@@ -157,9 +156,16 @@ class Keeper:
         pulse = store.fleet.heartbeat(runtime.lease_id, runtime.worker_name, info, here)
         for task_id in pulse.cancelled:
             self._stop_run(task_id)
-        self._give_up_orphans(store, set(pulse.running) - set(here) - set(_ids_in_hand()))
-        if runtime.taker is not None:
-            self._give_back_strays(runtime.taker, set(pulse.holding))
+        taker = runtime.taker
+        # Before a look at what is here: what is answered by now is seen then.
+        answered = taker.answered if taker is not None else 0
+        gone = set(pulse.running) - set(here) - set(_ids_in_hand())
+        self._give_up_orphans(store, self._orphans.believed(gone, taker, answered))
+        if taker is not None:
+            never_came = set(pulse.holding) - taker.known()
+            for tag in self._strays.believed(never_came, taker, answered):
+                # The answer that brought it was lost.
+                taker.give_back(tag)
         return pulse.next_due
 
     def _told(self) -> str:
@@ -175,13 +181,6 @@ class Keeper:
             logger.error("The loop that takes messages has not come round for %.0f s", stalled)
         self._stalled = True
         return to_json({**self._about, "stalled_seconds": round(stalled)})
-
-    def _give_back_strays(self, taker: Taker, holding: set[str]) -> None:
-        """Give messages back that never came here: the answer that brought them was lost."""
-        strays = holding - taker.known()
-        for tag in strays & self._strays:
-            taker.give_back(tag)
-        self._strays = strays - self._strays
 
     def _leave(self, store: Store) -> None:
         runtime = self._runtime
@@ -204,24 +203,19 @@ class Keeper:
             self._pool.terminate_job(pid)
 
     def _give_up_orphans(self, store: Store, orphans: set[str]) -> None:
-        """Give back what the record says we run and we do not: its pool process died.
-
-        Only what is missing twice in a row: between the record's move and
-        Celery's own note of it lies a moment.
-        """
+        """Give back what the record says we run and we do not: its pool process died."""
         runtime = self._runtime
-        for task_id in orphans & self._orphans:
+        for task_id in orphans:
             timeout = self._timed_out.pop(task_id, None)
             if timeout is None:
                 # What never came here is nobody's fault: the answer that brought it was lost.
-                lost = runtime.taker is None or task_id in runtime.taker.delivered
+                lost = runtime.taker is None or task_id in runtime.taker.brought
                 if lost:
                     logger.warning("The process that ran task %s died", task_id)
                 store.runs.release(task_id, "", runtime.lease_id, runtime.worker_name, lost=lost)
             elif (claim := store.records.running_claim(task_id)) is not None:
                 error = TaskTimeoutError(task_id, f"its process was ended after {timeout} s")
                 end_attempt(runtime, store.runs, claim, error)
-        self._orphans = orphans - self._orphans
 
 
 def _ids_in_hand() -> list[str]:

@@ -43,6 +43,8 @@ class Taken:
     dropped: Sequence[Dropped] = ()
     more: bool = False
     """Whether something was left behind."""
+    leased: bool = True
+    """Whether the worker had a lease; without one nothing is taken."""
 
 
 class Queues:
@@ -91,6 +93,7 @@ class Queues:
             [(queue, text) for queue, text in others],
             [Dropped(*one) for one in dropped],
             bool(more),
+            more != "unleased",
         )
 
     def teach(self) -> None:

@@ -33,6 +33,8 @@ KEPT_REJECTED = 1_000
 """How many rejected messages are kept for a look."""
 KEPT_BYTES = 16_384
 """How much of each."""
+UNLEASED_PAUSE = 0.05
+"""Seconds before the next look, for a worker that has no lease yet, or none any more."""
 MOST_AT_ONCE = 100
 """How many messages one act takes where no prefetch count says less."""
 _REPLIES = ".reply.celery.pidbox"
@@ -74,6 +76,7 @@ class Channel(kombu_redis.Channel):
         self._wake: Callable[[], object] | None = None
         self.idle = False
         """Whether its queues were empty when it looked, and no bell has rung since."""
+        self._unleased = False
         self._asked = 0
         """How many messages the take asked for that is on its way; 0: none is."""
         self._seen_damage: set[str] = set()
@@ -110,7 +113,10 @@ class Channel(kombu_redis.Channel):
             return
         queues = self._queue_cycle.consume(len(self.active_queues))
         command: list[str | int | float]
-        if self.idle:
+        if self._unleased:
+            # A bell of no queue: one that rings is for those who may take.
+            command = ["BRPOP", self.bells, UNLEASED_PAUSE]
+        elif self.idle:
             bells = [self.bells + queue for queue in queues]
             # Not longer, since others may push as well, and ring no bell.
             command = ["BRPOP", *bells, timeout or self.brpop_timeout or 0]
@@ -123,10 +129,17 @@ class Channel(kombu_redis.Channel):
         connection.send_command(*command)
 
     def _brpop_read(self, **options: Any) -> bool:
+        try:
+            return self._read_and_deliver(**options)
+        finally:
+            if self.taker is not None:
+                self.taker.end()
+
+    def _read_and_deliver(self, **options: Any) -> bool:
         reply = self._read_reply(**options)
         asked, self._asked = self._asked, 0
         # By a bell or not, it looks again.
-        self.idle = False
+        self.idle = self._unleased = False
         if not reply:
             raise Empty
         if self.taker is None:
@@ -139,6 +152,7 @@ class Channel(kombu_redis.Channel):
         taken = self.taker.receive(reply)
         found = len(taken.tasks) + len(taken.others)
         self.idle = not taken.more and found < asked
+        self._unleased = not taken.leased
         for one in taken.dropped:
             problem = damage(one.text)
             if problem is not None:
@@ -187,6 +201,7 @@ class Channel(kombu_redis.Channel):
         if self.taker is not None and self._in_poll:
             if self._asked:
                 self._give_back(self.taker)
+            self.taker.end()
             self._in_poll = None  # type: ignore[assignment] # kombu keeps a connection here
         super().close()
 
@@ -233,6 +248,7 @@ class Channel(kombu_redis.Channel):
             tag = tag_of(envelope)
             if tag is not None:
                 self.taker.holding.add(tag)
+                self.taker.note_brought(tag)
         if problem is not None:
             self.put_aside(text, queue, problem)
             if self.taker is not None and tag is not None:

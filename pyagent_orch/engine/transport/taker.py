@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 from pyagent_orch.engine.message import Envelopes
@@ -17,7 +18,9 @@ from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.store import Queues, Store, Taken
 
 REMEMBERED = 4_096
-"""How many ids are kept of tasks that were delivered."""
+"""Of how many messages is known that they came here."""
+OVERDUE_LEASES = 2
+"""An answer that takes so many leases is taken for lost."""
 
 
 class Taker:
@@ -36,16 +39,37 @@ class Taker:
         self.envelopes = Envelopes(runtime.message)
         self.holding: set[str] = set()
         """Tags of messages that the worker's lease holds; those of our tasks are not here."""
-        self.delivered: deque[str] = deque(maxlen=REMEMBERED)
-        """Ids of the tasks that were handed to Celery last."""
+        self.brought: dict[str, int] = {}
+        """Maps the ids of tasks, and the tags of other messages, that came last to the number
+        of the take that brought them."""
+        self.asked = 0
+        """How many takes were sent; also the number of the last one."""
+        self._asked_at = 0.0
+        self._under_way = False
         self._done: deque[str] = deque()
         self._back: deque[str] = deque()
         self._told = (0, 0)
+
+    @property
+    def _lease_seconds(self) -> float:
+        return self._runtime.settings.lease_seconds
+
+    @property
+    def answered(self) -> int:
+        """The number of the last take of which nothing can still arrive.
+
+        What it brought is in Celery's hands: look at those only after this.
+        """
+        overdue = monotonic() - self._asked_at > OVERDUE_LEASES * self._lease_seconds
+        return self.asked - 1 if self._under_way and not overdue else self.asked
 
     def request(self, room: int, queues: Sequence[str]) -> list[str | int | float]:
         """The command that takes up to `room` messages; see `Queues.command`."""
         runtime, done, back = self._runtime, list(self._done), list(self._back)
         self._told = (len(done), len(back))
+        # In this order: whoever reads them in between must not think it is answered.
+        self._under_way, self._asked_at = True, monotonic()
+        self.asked += 1
         return runtime.store.queues.command(
             runtime.lease_id,
             runtime.worker_name,
@@ -57,15 +81,34 @@ class Taker:
         )
 
     def receive(self, reply: Any) -> Taken:
-        """Read the answer to the last `request`."""
+        """Read the answer to the last `request`; what it brought too late is left out.
+
+        After a lease without an answer (a worker that was stopped and goes on) others may
+        have all of it. The keeper finds what is still ours, and gives it back.
+        """
         taken = Queues.read(reply)
         # Only now: what Redis did not hear of is told again.
         for told, tags in zip(self._told, (self._done, self._back), strict=True):
             for _ in range(told):
                 tags.popleft()
         self._told = (0, 0)
-        self.delivered.extend(one.id for one in taken.tasks)
+        if monotonic() - self._asked_at > self._lease_seconds:
+            return Taken(more=True)
+        for one in taken.tasks:
+            self.note_brought(one.id)
         return taken
+
+    def note_brought(self, name: str) -> None:
+        """Remember that a message came: the id of its task, or the tag of another one."""
+        brought = self.brought
+        brought.pop(name, None)
+        brought[name] = self.asked
+        if len(brought) > REMEMBERED:
+            del brought[next(iter(brought))]
+
+    def end(self) -> None:
+        """What the last take brought was handed over, or its answer is lost."""
+        self._under_way = False
 
     def teach(self) -> None:
         """Have a server know the act that has said NOSCRIPT."""

@@ -10,7 +10,8 @@
 -- Returns {what was claimed, each as {queue, id, run, ...} like `claim`, with
 --       a preview of the input or '' at the end,
 --       what else was taken, each as {queue, text},
---       what started no run, each as {queue, text, id, why, status or ''}, '1' if there is more or ''}.
+--       what started no run, each as {queue, text, id, why, status or ''},
+--       '1' if there is more, 'unleased' if nothing was taken for want of a lease, or ''}.
 
 local worker, name, done, room, priorities = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local at = 6
@@ -25,6 +26,8 @@ if first <= last then call('HDEL', held_key(worker), unpack(ARGV, first, last)) 
 first, last = list_of()
 for i = first, last do restore_message(worker, ARGV[i]) end
 first, last = list_of()
+-- Nobody would look for what is taken without a lease, by a worker that starts or was frozen.
+if room > 0 and not lease(worker) then return {{}, {}, {}, 'unleased'} end
 
 local claimed, others, dropped = {}, {}, {}
 -- Copies of what is final take no slot; but an act must not go on for ever over them.
