@@ -60,13 +60,15 @@ def fleet(server: PrivateServer, namespace: str, tmp_path: Path) -> Iterator[Fle
     fleet.close()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give integration and browser tests two more tries, which the summary shows as reruns.
 
     Machines are shared: a process that is not given a core for ten seconds is no
     defect of ours. What fails three times is. The fault suite has no second try: what is
     lost once is lost.
     """
+    if not config.pluginmanager.has_plugin("rerunfailures"):
+        return
     for item in items:
         if {"integration", "browser"} & set(Path(item.path).parts):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))

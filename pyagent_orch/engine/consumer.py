@@ -17,6 +17,7 @@ from celery.exceptions import NotRegistered
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 
+from pyagent_orch.engine.claimed import ShortWay
 from pyagent_orch.engine.runtime import runtime_of
 from pyagent_orch.engine.transport import Channel, Taker
 from pyagent_orch.store import RedisError, is_outage
@@ -65,6 +66,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc] # Celery has no types
                 runtime.taker = Taker(runtime, len(channel.priority_steps))
             hub = self.hub
             channel.take_with(runtime.taker, hub and partial(hub.call_soon, _look))
+            channel.short_way = ShortWay(self, channel)
         return connection
 
     def ensure_connected(self, conn: Any) -> Any:

@@ -88,17 +88,16 @@ class Envelopes:
     def fill(self, task: TakenTask) -> dict[str, Any]:
         """The message of a task, as kombu would have read it."""
         task_id, queue = task.id, task.queue
-        run, fields = task.wire[0], task.wire[1]
-        name, text, timeout, priority = (fields[place] for place in _PLACES)
+        text, priority = (task.wire[1][place] for place in _PLACES)
         preview = text or task.preview
         if len(preview) > _PREVIEW:
             preview = preview[: _PREVIEW - 3] + "..."
         headers = self._headers | {
             "id": task_id,
             "root_id": task_id,
-            "shadow": name,
+            "shadow": task.name,
             "argsrepr": preview,
-            "timelimit": delivery_limits(timeout),
+            "timelimit": delivery_limits(task.timeout),
             self.CLAIM: task.wire,
         }
         properties = self._properties | {
@@ -106,11 +105,11 @@ class Envelopes:
             "argsrepr": preview,
             "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": int(priority or 1) - 1,
-            "delivery_tag": f"{task_id}:{run}",
+            "delivery_tag": task.tag,
         }
         return {**self._envelope, "headers": headers, "properties": properties}
 
 
 _PREVIEW = 120
 """Characters of the input that `inspect` and Flower show."""
-_PLACES = [CLAIM_FIELDS.index(name) for name in ("name", "input", "timeout", "priority")]
+_PLACES = [CLAIM_FIELDS.index(name) for name in ("input", "priority")]

@@ -41,6 +41,10 @@ _ENDS: dict[str, type[TaskOutcomeError]] = {
 }
 
 
+ENDED = "pyagent_ended"
+"""The header of a run that has ended without an output, and how: Celery is only told."""
+
+
 def run(self: Any, *received: Any) -> Any:
     """Run the task that the message's id names; returns its recorded output.
 
@@ -48,26 +52,54 @@ def run(self: Any, *received: Any) -> Any:
         self: the bound Celery task.
         received: inside a plain Celery canvas, the result of the task before.
     """
-    runtime = runtime_of(self.app)
-    task_id = self.request.id
-    runs, lease = runtime.store.runs, runtime.lease_id
-    worker = runtime.worker_name or self.request.hostname
-    with noted(RunNote(task_id, worker, self.request.shadow or "")):
+    request = self.request
+    ended: Exception | None = getattr(request, ENDED, None)
+    if ended is not None:
+        raise ended
+    runtime, task_id = runtime_of(self.app), request.id
+    wire = getattr(request, Envelopes.CLAIM, None)
+    if wire is not None:
+        # It was claimed as its message was taken.
         fault_point("before_claim")
-        wire = getattr(self.request, Envelopes.CLAIM, None)
-        claim: Claim | Refused
-        if wire is not None:
-            # It was claimed as its message was taken.
-            claim = Claim.of(task_id, wire)
-        else:
-            claim = runtime.patiently(
-                lambda: runs.claim(task_id, lease, worker), f"claim of task {task_id}"
-            )
-        fault_point("after_claim")
+        return run_claim(self, request, runtime, Claim.of(task_id, wire), received)
+    worker = _worker(runtime, request)
+    with noted(RunNote(task_id, worker, request.shadow or "")):
+        fault_point("before_claim")
+        claim = runtime.patiently(
+            lambda: runtime.store.runs.claim(task_id, runtime.lease_id, worker),
+            f"claim of task {task_id}",
+        )
         if not isinstance(claim, Claim):
-            return _refused(self, task_id, claim)
-    with noted(_note_of(claim, worker)), run_span(self.request, claim, worker):
-        return _finish(self, runtime, claim, _attempt(self, runtime, claim, received))
+            return _refused(self, request, claim)
+    return run_claim(self, request, runtime, claim, received)
+
+
+def run_claim(
+    self: Any, request: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...] = ()
+) -> Any:
+    """Run a claimed task; returns its recorded output.
+
+    Args:
+        self: the bound Celery task.
+        request: its Celery request (`celery.app.task.Context`).
+        runtime: the engine's state.
+        claim: the run.
+        received: as in `run`.
+
+    Raises:
+        Ignore: there is no output to come, and the record says so already.
+        Retry: it failed and another attempt follows; recorded.
+        Exception: it failed for good; recorded.
+    """
+    fault_point("after_claim")
+    worker = _worker(runtime, request)
+    with noted(_note_of(claim, worker)), run_span(request, claim, worker):
+        outcome = _attempt(self, request, runtime, claim, received)
+        return _finish(request, runtime, claim, outcome)
+
+
+def _worker(runtime: Runtime, request: Any) -> str:
+    return runtime.worker_name or str(request.hostname)
 
 
 def _note_of(claim: Claim, worker: str) -> RunNote:
@@ -76,16 +108,17 @@ def _note_of(claim: Claim, worker: str) -> RunNote:
     return RunNote(claim.id, worker, fields["name"] or "", workflow, attempt)
 
 
-def _refused(self: Any, task_id: str, claim: Refused) -> Any:
+def _refused(self: Any, request: Any, claim: Refused) -> Any:
     """What a message does that starts no run."""
+    task_id = request.id
     if claim.reason is Refusal.FINAL and claim.output is not None:
         return json.loads(claim.output)
-    if claim.reason in {Refusal.HELD, Refusal.EARLY} and leads_on(self.request):
+    if claim.reason in {Refusal.HELD, Refusal.EARLY} and leads_on(request):
         # Another message of the task has become its run. What follows in the canvas
         # hangs on this one, so it comes again until there is an output to hand on.
-        raise self.retry(countdown=min(LONGEST_LOOK, FIRST_LOOK * 2**self.request.retries))
+        raise self.retry(countdown=min(LONGEST_LOOK, FIRST_LOOK * 2**request.retries))
     logger.info("Message of task %s dropped: %s %s", task_id, claim.reason, claim.status or "")
-    raise _no_output(self, task_id, claim.status)
+    raise _no_output(request, task_id, claim.status)
 
 
 def leads_on(request: Any) -> bool:
@@ -93,15 +126,17 @@ def leads_on(request: Any) -> bool:
     return bool(request.chain or request.chord or request.callbacks or request.errbacks)
 
 
-def _no_output(self: Any, task_id: str, status: str | None) -> Exception:
+def _no_output(request: Any, task_id: str, status: str | None) -> Exception:
     """What ends a message without an output: only a canvas has to hear of it."""
     error = _ENDS.get(status or "")
-    if error is not None and leads_on(self.request):
+    if error is not None and leads_on(request):
         return error(task_id)
     return Unwanted(str(status)) if status in NOT_RUN else Ignore()
 
 
-def _attempt(self: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...]) -> AgentOutcome:
+def _attempt(
+    self: Any, request: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...]
+) -> AgentOutcome:
     """One attempt to come to an output.
 
     Raises:
@@ -119,12 +154,12 @@ def _attempt(self: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...
             to_json(outcome.output).encode()
     except TaskCancelledError:
         # The record says so already; that is why the agent was stopped.
-        raise _no_output(self, claim.id, TaskStatus.CANCELLED) from None
+        raise _no_output(request, claim.id, TaskStatus.CANCELLED) from None
     except Exception as error:
         following = end_attempt(runtime, runs, claim, error, work.spent)
         if following is None:
             raise
-        if leads_on(self.request):
+        if leads_on(request):
             # The act has seen to the next attempt; this message follows it with the canvas.
             raise self.retry(exc=error, countdown=following.delay) from error
         raise Retry(exc=error, when=following.delay) from error
@@ -140,14 +175,14 @@ def _attempt(self: Any, runtime: Runtime, claim: Claim, received: tuple[Any, ...
     return outcome
 
 
-def _finish(self: Any, runtime: Runtime, claim: Claim, outcome: AgentOutcome) -> Any:
+def _finish(request: Any, runtime: Runtime, claim: Claim, outcome: AgentOutcome) -> Any:
     """Record an output; returns the one that is recorded, which may be another attempt's."""
     runs, lease = runtime.store.runs, runtime.lease_id
     output = to_json(outcome.output)
     usage = usage_with(claim, [outcome.usage] if outcome.usage else [])
     fault_point("before_finish")
     verdict = runtime.patiently(
-        lambda: runs.finish(claim, lease, output, usage, leads_on=leads_on(self.request)),
+        lambda: runs.finish(claim, lease, output, usage, leads_on=leads_on(request)),
         f"finish of task {claim.id}",
     )
     fault_point("after_finish")
@@ -156,4 +191,4 @@ def _finish(self: Any, runtime: Runtime, claim: Claim, outcome: AgentOutcome) ->
     if verdict.output is not None:
         return json.loads(verdict.output)
     logger.info("Output of task %s dropped: the task is %s", claim.id, verdict.status)
-    raise _no_output(self, claim.id, verdict.status)
+    raise _no_output(request, claim.id, verdict.status)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from celery import Celery
 
 from pyagent_orch.config import Settings
-from pyagent_orch.engine.message import build_message_template
+from pyagent_orch.engine.message import Envelopes, build_message_template
 from pyagent_orch.engine.patience import patiently
 from pyagent_orch.store import Address, MessageTemplate, Store
 
@@ -69,6 +70,11 @@ class Runtime:
         if self._message is None:  # pragma: no cover - prepare() has just made it
             raise AssertionError
         return self._message
+
+    @cached_property
+    def envelopes(self) -> Envelopes:
+        """What makes the messages of claimed tasks."""
+        return Envelopes(self.message)
 
     def prepare(self) -> None:
         """Make what the children of a fork need, so that each does not make it again."""

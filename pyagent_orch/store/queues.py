@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyagent_orch.store.acts import Acts
+from pyagent_orch.store.acts import CLAIM_FIELDS, Acts
 from pyagent_orch.store.clock import now_iso
 
 
@@ -20,6 +20,21 @@ class TakenTask:
     """The claim as the act told it, which `Claim.of` reads: text and numbers only."""
     preview: str = ""
     """What people are shown of an input that has outputs in it."""
+
+    @property
+    def tag(self) -> str:
+        """What tells this run from any other, for Celery."""
+        return f"{self.id}:{self.wire[0]}"
+
+    @property
+    def name(self) -> str | None:
+        """The task's name."""
+        return self.wire[1][_NAME]  # type: ignore[no-any-return] # text, by the act
+
+    @property
+    def timeout(self) -> str | None:
+        """Seconds, as they are recorded."""
+        return self.wire[1][_TIMEOUT]  # type: ignore[no-any-return] # text, by the act
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +126,4 @@ class Queues:
 
 
 _TAKE = "take_v1"
+_NAME, _TIMEOUT = CLAIM_FIELDS.index("name"), CLAIM_FIELDS.index("timeout")

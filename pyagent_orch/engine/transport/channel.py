@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from queue import Empty
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from celery.utils.log import get_logger
 from kombu.transport import redis as kombu_redis
@@ -25,7 +25,7 @@ from pyagent_orch.engine.message import RUN_TASK, Envelopes
 from pyagent_orch.engine.transport.checks import damage, damage_of
 from pyagent_orch.engine.transport.qos import TakerQoS
 from pyagent_orch.engine.transport.taker import Taker, tag_of
-from pyagent_orch.store import RedisError, Taken, is_missing_script
+from pyagent_orch.store import RedisError, Taken, TakenTask, is_missing_script
 
 logger = get_logger(__name__)
 
@@ -42,6 +42,16 @@ _REPLIES = ".reply.celery.pidbox"
 remote control (`celery inspect`, Flower): envelopes without a task in them."""
 _BELL_MS = 2_000
 """How long a bell is heard that nobody waits at; as in lib.lua."""
+
+
+class ShortWay(Protocol):
+    """Takes claimed tasks past kombu's messages; see `engine/claimed.py`."""
+
+    def is_open(self) -> bool:
+        """Whether nobody looks at what is left out."""
+
+    def send(self, taken: TakenTask) -> None:
+        """Hand a task over."""
 
 
 class Message(virtual.Message):
@@ -74,6 +84,8 @@ class Channel(kombu_redis.Channel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.taker: Taker | None = None
         self._wake: Callable[[], object] | None = None
+        self.short_way: ShortWay | None = None
+        """Past kombu's messages, for claimed tasks."""
         self.idle = False
         """Whether its queues were empty when it looked, and no bell has rung since."""
         self._unleased = False
@@ -190,8 +202,14 @@ class Channel(kombu_redis.Channel):
             # All of them, also when Celery refuses one.
             for queue, text in reversed(taken.others):
                 stack.callback(self._accept, text, queue)
+            way = self.short_way
+            if way is not None and not way.is_open():
+                way = None
             for task in reversed(taken.tasks):
-                stack.callback(deliver, taker.envelopes.fill(task), task.queue)
+                if way is not None:
+                    stack.callback(way.send, task)
+                else:
+                    stack.callback(deliver, taker.envelope(task), task.queue)
         # Whose turn it was is the last one next time.
         last = taken.others[-1][0] if taken.others else taken.tasks[-1].queue
         self._queue_cycle.rotate(last)

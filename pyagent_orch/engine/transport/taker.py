@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-from pyagent_orch.engine.message import Envelopes
 from pyagent_orch.engine.runtime import Runtime
-from pyagent_orch.store import Queues, Store, Taken
+from pyagent_orch.store import Queues, Store, Taken, TakenTask
 
 REMEMBERED = 4_096
 """Of how many messages is known that they came here."""
@@ -36,7 +35,6 @@ class Taker:
 
     def __init__(self, runtime: Runtime, priorities: int) -> None:
         self._runtime, self._priorities = runtime, priorities
-        self.envelopes = Envelopes(runtime.message)
         self.holding: set[str] = set()
         """Tags of messages that the worker's lease holds; those of our tasks are not here."""
         self.brought: dict[str, int] = {}
@@ -97,6 +95,10 @@ class Taker:
         for one in taken.tasks:
             self.note_brought(one.id)
         return taken
+
+    def envelope(self, task: TakenTask) -> dict[str, Any]:
+        """The message of a claimed task, for Celery's own way."""
+        return self._runtime.envelopes.fill(task)
 
     def note_brought(self, name: str) -> None:
         """Remember that a message came: the id of its task, or the tag of another one."""
