@@ -89,7 +89,7 @@ class Loop:
         """Record outputs, all in one round trip."""
         if not done:
             return
-        replies = self._store.acts.run_many(
+        replies = self._store.acts.run_together(
             "finish_v1",
             [(one.id, one.run, self._lease, output, "", now_iso(), "") for one, output in done],
         )

@@ -6,6 +6,7 @@ sees the other's keys.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -32,14 +33,24 @@ class Work:
 
 
 class Server:
-    """A private server; `with` starts and ends it."""
+    """A private server that listens on loopback, as a fleet's would on its network.
+
+    `with` starts and ends it.
+    """
 
     def __init__(self) -> None:
         self._server = PrivateServer()
         self._clients: dict[int, redis.Redis] = {}
+        self._port = 0
 
     def __enter__(self) -> Self:
         self._server.start()
+        with redis.Redis.from_url(self._server.url) as client, socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+            probe.close()
+            client.config_set("bind", "127.0.0.1")
+            client.config_set("port", self._port)
         return self
 
     def __exit__(
@@ -53,25 +64,21 @@ class Server:
         self._server.close()
 
     def url(self, database: int) -> str:
-        """The URL of a database for Celery, kombu and Orchestrator."""
-        return f"{self._server.broker_url}?virtual_host={database}"
-
-    def plain_url(self, database: int) -> str:
-        """The URL of a database for all who ask redis-py."""
-        return f"{self._server.url}?db={database}"
+        """The URL of a database."""
+        return f"redis://127.0.0.1:{self._port}/{database}"
 
     def client(self, database: int) -> redis.Redis:
         """A client that looks at a database from outside."""
         if database not in self._clients:
-            self._clients[database] = redis.Redis.from_url(self.plain_url(database))
+            self._clients[database] = redis.Redis.from_url(self.url(database))
         return self._clients[database]
 
     def describe(self) -> str:
         """Name and version."""
         info: Any = self.client(0).info("server")
         if "valkey_version" in info:
-            return f"valkey {info['valkey_version']}"
-        return f"redis {info['redis_version']}"
+            return f"valkey {info['valkey_version']} over TCP on loopback"
+        return f"redis {info['redis_version']} over TCP on loopback"
 
     def work(self) -> Work:
         """What it has done so far."""

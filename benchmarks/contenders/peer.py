@@ -37,7 +37,7 @@ class Peer(Contender):
     @property
     def environment(self) -> dict[str, str]:
         """The server's URL."""
-        return {"BENCHMARK_PEER_URL": self.server.plain_url(self.database)}
+        return {"BENCHMARK_PEER_URL": self.server.url(self.database)}
 
     @property
     def python(self) -> Path:

@@ -1,9 +1,9 @@
 """The Lua acts: loading, and calling by hash.
 
-An act is one file in `scripts/`, put behind the constants, the function
-`message` that fills in a Celery message, `lib.lua`, `counts.lua`, `joins.lua` and what its
-`-- uses:` line names. It is called by its hash; a
-server that does not know it (restarted, or failed over) is taught it again.
+An act is one file in `scripts/`, put behind the constants, the function `message` that
+fills in a Celery message, and what it uses of the shared files (see `lua.py`). It is
+called by its hash; a server that does not know it (restarted, or failed over) is taught
+it again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.resources import files
+from functools import partial
 from typing import Any
 
 import redis
@@ -23,6 +22,7 @@ from pyagent_orch.exceptions import LayoutError
 from pyagent_orch.store.counters import BUCKETS_MS
 from pyagent_orch.store.group import Group
 from pyagent_orch.store.keys import LAYOUT
+from pyagent_orch.store.lua import act_source
 
 MESSAGE_FIELDS = ("id", "shadow", "preview", "priority", "queue", "limits", "tag")
 """What a message differs in; in this order they are the arguments of Lua's `message`."""
@@ -124,18 +124,13 @@ CLAIM_FIELDS = (
 """The fields of a record that a claim returns, in this order."""
 
 
-@cache
-def _source(name: str) -> str:
-    return files("pyagent_orch.store").joinpath("scripts", f"{name}.lua").read_text("utf-8")
-
-
 class Acts:
     """The acts, bound to a client and the keys of a namespace. Safe to share between threads."""
 
     def __init__(self, client: redis.Redis, keys: tuple[str, str], constants: ActConstants) -> None:
         self._client = client
         self.keys = keys
-        self._head = constants.as_lua() + _source("lib") + _source("counts") + _source("joins")
+        self._head = constants.as_lua()
         self._loaded: dict[str, tuple[str, str]] = {}
         self._groups: dict[str, Group] = {}
         self._lock = threading.Lock()
@@ -145,10 +140,7 @@ class Acts:
     def _script(self, name: str) -> tuple[str, str]:
         script = self._loaded.get(name)
         if script is None:
-            act = _source(name)
-            used = re.search(r"^-- uses: (.+)$", act, re.MULTILINE)
-            parts = used[1].split() if used else []
-            source = self._head + "".join(map(_source, parts)) + act
+            source = self._head + act_source(name)
             digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
             script = self._loaded[name] = (source, digest)
         return script
@@ -213,13 +205,27 @@ class Acts:
             pipe.execute_command("EVALSHA", digest, 2, *self.keys, *args)
         return list(pipe.execute(raise_on_error=False))
 
+    def run_together(self, name: str, calls: Sequence[Sequence[str | int | float]]) -> list[Any]:
+        """Run an act that takes several calls at once, all of them as one.
+
+        Returns:
+            What each call returned, or the error that it ended with.
+        """
+        if len(calls) == 1:
+            return [self.run(name, calls[0])]
+        try:
+            return list(self.run(name, [arg for call in calls for arg in call]))
+        except redis.exceptions.ResponseError:
+            # One of them must not fail the others; what was done already may be done again.
+            return self.run_many(name, calls)
+
     def run_grouped(self, name: str, args: Sequence[str | int | float]) -> Any:
-        """Run one act, together with those that other threads run just now; see `Group`."""
+        """Run one call of such an act, together with what other threads run just now.
+
+        See `Group`.
+        """
         with self._lock:
             group = self._groups.get(name)
             if group is None:
-                group = self._groups[name] = Group(partial(self._send_group, name))
+                group = self._groups[name] = Group(partial(self.run_together, name))
         return group.run(args)
-
-    def _send_group(self, name: str, calls: Sequence[Sequence[str | int | float]]) -> list[Any]:
-        return [self.run(name, calls[0])] if len(calls) == 1 else self.run_many(name, calls)

@@ -236,6 +236,16 @@ def test_a_task_under_a_live_lease_is_held_and_under_a_dead_one_is_taken_over(de
     assert desk.events()[-2:] == ["task.recovered", "task.started"]
 
 
+def test_without_a_lease_nothing_is_claimed(desk: Desk) -> None:
+    desk.submit()
+    desk.lose_lease("a")
+    assert desk.claim("a") == Refused(Refusal.HELD)
+    assert desk.claim("stranger") == Refused(Refusal.HELD)
+    assert desk.status() is TaskStatus.PENDING
+    desk.beat("a")
+    assert desk.claimed("a").id == "t"
+
+
 def test_a_task_that_takes_too_many_workers_along_is_failed(server: PrivateServer) -> None:
     desk = Desk(server, max_worker_losses=2)
     desk.submit()
@@ -267,6 +277,7 @@ def test_only_a_death_in_the_middle_of_its_own_run_counts_against_a_task(
         desk.beat("b")
         desk.retry(desk.claimed("b"), "b")
     assert desk.client.hget(desk.keys.task("t"), "losses") is None
+    desk.beat("a")
     assert desk.release(desk.claimed(), lost=True) == "ok"
     assert desk.release(desk.claimed(), lost=True) == "failed"
     # What an operator sends again begins from nothing.

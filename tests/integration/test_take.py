@@ -70,6 +70,23 @@ def test_tasks_are_taken_by_priority_then_in_their_order_and_run_by_their_record
     assert (ids(rest), rest.more) == (["low"], False)
 
 
+@pytest.mark.parametrize("how", ["it has not begun", "it has run out"])
+def test_without_a_lease_nothing_is_taken_since_nobody_would_look_for_it(
+    desk: Desk, how: str
+) -> None:
+    desk.submit()
+    push(desk, FOREIGN)
+    worker = "c" if how == "it has not begun" else "a"
+    if worker == "a":
+        desk.lose_lease("a")
+    taken = take(desk, 2, worker=worker)
+    assert (taken.tasks, taken.others, taken.leased) == ([], [], False)
+    assert desk.status("t") is TaskStatus.PENDING
+    desk.beat(worker)
+    taken = take(desk, 2, worker=worker)
+    assert (ids(taken), taken.others, taken.leased) == (["t"], [("q", FOREIGN)], True)
+
+
 def test_queues_take_turns(desk: Desk) -> None:
     for number in range(4):
         desk.submit(f"a{number}", queue="qa")
