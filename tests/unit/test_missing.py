@@ -10,18 +10,29 @@ import pytest
 from pyagent_orch import Settings, create_app
 from pyagent_orch.engine.missing import Missing
 from pyagent_orch.engine.runtime import runtime_of
-from pyagent_orch.engine.transport import taker as taker_module
-from pyagent_orch.engine.transport.taker import Taker
+from pyagent_orch.engine.transport.taker import REMEMBERED, Taker
 from pyagent_orch.store import CLAIM_FIELDS
 
 EMPTY: list[Any] = [[], [], [], ""]
 FIELDS = [None] * len(CLAIM_FIELDS)
 
 
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def taker() -> Iterator[Taker]:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def taker(clock: Clock) -> Iterator[Taker]:
     app = create_app(Settings(redis_url="redis://127.0.0.1:1/0"))
-    yield Taker(runtime_of(app), 10)
+    yield Taker(runtime_of(app), 10, clock)
     runtime_of(app).close()
     app.close()
 
@@ -77,16 +88,12 @@ def test_without_takes_what_is_gone_twice_is_lost() -> None:
     assert missing.believed({"t"}, None, 0) == {"t"}
 
 
-def test_an_answer_older_than_the_lease_is_not_used(
-    taker: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 100.0
-    monkeypatch.setattr(taker_module, "monotonic", lambda: now)
+def test_an_answer_older_than_the_lease_is_not_used(taker: Taker, clock: Clock) -> None:
     ask(taker)
-    now += 9.0
+    clock.now += 9.0
     assert answer(taker, "in time") == ["in time"]
     ask(taker)
-    now += 11.0
+    clock.now += 11.0
     missing = Missing()
     assert look(missing, taker, "late") == set()
     assert answer(taker, "late") == []
@@ -95,24 +102,20 @@ def test_an_answer_older_than_the_lease_is_not_used(
     assert look(missing, taker, "late") == {"late"}
 
 
-def test_an_answer_that_never_comes_is_given_up(
-    taker: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 100.0
-    monkeypatch.setattr(taker_module, "monotonic", lambda: now)
+def test_an_answer_that_never_comes_is_given_up(taker: Taker, clock: Clock) -> None:
     missing = Missing()
     ask(taker)
     assert look(missing, taker, "t") == set()
-    now += 19.0
+    clock.now += 19.0
     assert look(missing, taker, "t") == set()
-    now += 2.0
+    clock.now += 2.0
     assert look(missing, taker, "t") == {"t"}
 
 
 def test_only_the_last_messages_are_remembered(taker: Taker) -> None:
     ask(taker)
-    for number in range(taker_module.REMEMBERED + 10):
+    for number in range(REMEMBERED + 10):
         taker.note_brought(str(number))
-    assert len(taker.brought) == taker_module.REMEMBERED
+    assert len(taker.brought) == REMEMBERED
     assert "0" not in taker.brought
-    assert str(taker_module.REMEMBERED) in taker.brought
+    assert str(REMEMBERED) in taker.brought

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -31,10 +31,13 @@ class Taker:
     Args:
         runtime: the engine's state of the worker's app.
         priorities: how many lists a queue has.
+        clock: tells seconds.
     """
 
-    def __init__(self, runtime: Runtime, priorities: int) -> None:
-        self._runtime, self._priorities = runtime, priorities
+    def __init__(
+        self, runtime: Runtime, priorities: int, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._runtime, self._priorities, self._clock = runtime, priorities, clock
         self.holding: set[str] = set()
         """Tags of messages that the worker's lease holds; those of our tasks are not here."""
         self.brought: dict[str, int] = {}
@@ -58,7 +61,7 @@ class Taker:
 
         What it brought is in Celery's hands: look at those only after this.
         """
-        overdue = monotonic() - self._asked_at > OVERDUE_LEASES * self._lease_seconds
+        overdue = self._clock() - self._asked_at > OVERDUE_LEASES * self._lease_seconds
         return self.asked - 1 if self._under_way and not overdue else self.asked
 
     def request(self, room: int, queues: Sequence[str]) -> list[str | int | float]:
@@ -66,7 +69,7 @@ class Taker:
         runtime, done, back = self._runtime, list(self._done), list(self._back)
         self._told = (len(done), len(back))
         # In this order: whoever reads them in between must not think it is answered.
-        self._under_way, self._asked_at = True, monotonic()
+        self._under_way, self._asked_at = True, self._clock()
         self.asked += 1
         return runtime.store.queues.command(
             runtime.lease_id,
@@ -90,7 +93,7 @@ class Taker:
             for _ in range(told):
                 tags.popleft()
         self._told = (0, 0)
-        if monotonic() - self._asked_at > self._lease_seconds:
+        if self._clock() - self._asked_at > self._lease_seconds:
             return Taken(more=True)
         for one in taken.tasks:
             self.note_brought(one.id)
