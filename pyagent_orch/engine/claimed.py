@@ -10,6 +10,7 @@ lies in between (Celery's signals, task events, its log at INFO), goes Celery's 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 from weakref import ref
@@ -22,6 +23,7 @@ from celery.exceptions import TaskRevokedError
 from celery.worker import state
 
 from pyagent_orch import tracing
+from pyagent_orch.engine.ahead import Ahead
 from pyagent_orch.engine.faults import fault_point
 from pyagent_orch.engine.message import RUN_TASK
 from pyagent_orch.engine.request import RunRequest
@@ -30,6 +32,8 @@ from pyagent_orch.engine.runtime import runtime_of
 from pyagent_orch.store import TakenTask, delivery_limits
 from pyagent_orch.store.runs import Claim
 
+ALL = 1_000_000
+"""Slots of a pool that is not limited."""
 _LOGS = tuple(logging.getLogger(f"celery.{name}") for name in ("worker.strategy", "app.trace"))
 
 
@@ -46,15 +50,17 @@ def _is_watched() -> bool:
 class ShortWay:
     """Hands claimed tasks to a worker's pool; one for each connection of its consumer.
 
-    Belongs to the thread of the worker's event loop.
+    Belongs to the thread of the worker's event loop, but for `fill`.
 
     Args:
         consumer: Celery's consumer of the worker.
         channel: what the tasks are taken with.
+        ahead: where those wait for which no slot is free.
     """
 
-    def __init__(self, consumer: Any, channel: Any) -> None:
-        self.consumer, self.channel, self.app = consumer, channel, consumer.app
+    def __init__(self, consumer: Any, channel: Any, ahead: Ahead) -> None:
+        self.consumer, self.channel, self.ahead = consumer, channel, ahead
+        self.app = consumer.app
         self.task = self.app.tasks[RUN_TASK]
 
     def is_open(self) -> bool:
@@ -71,12 +77,23 @@ class ShortWay:
             or any(log.isEnabledFor(logging.INFO) for log in _LOGS)
         )
 
-    def send(self, taken: TakenTask) -> None:
-        """Hand a task to the pool."""
-        request = ClaimedRequest(taken, self)
-        self.channel.qos.append(taken, request.tag)
-        state.task_reserved(request)
-        self.consumer.on_task_request(request)
+    def send(self, tasks: Sequence[TakenTask]) -> None:
+        """Hand tasks to the pool; those for which no slot is free wait until one is."""
+        qos, ahead = self.channel.qos, self.ahead
+        for taken in tasks:
+            request = ClaimedRequest(taken, self)
+            qos.append(taken, request.tag)
+            ahead.add(request)
+        self.fill()
+
+    def fill(self) -> None:
+        """Have those that wait take the slots that are free; from any thread."""
+        qos, ahead = self.channel.qos, self.ahead
+        while qos.in_hand() - len(ahead) < (qos.prefetch_count or ALL):
+            request = ahead.next()
+            if request is None:
+                return
+            self.consumer.on_task_request(request)
 
 
 class ClaimedRequest(RunRequest):
@@ -88,7 +105,7 @@ class ClaimedRequest(RunRequest):
     """
 
     def __init__(self, taken: TakenTask, way: ShortWay) -> None:
-        self._taken, self._way = taken, way
+        self.taken, self._way = taken, way
         self.id, self.tag = taken.id, taken.tag
         self.name = taken.name or RUN_TASK
         self._task, self._app, self._eventer = way.task, way.app, way.consumer.event_dispatcher
@@ -99,7 +116,7 @@ class ClaimedRequest(RunRequest):
         """Complete the request: something is asked for that is not there yet."""
         if name.startswith("__") or "_message" in self.__dict__:
             raise AttributeError(name)
-        way, taken = self._way, self._taken
+        way, taken = self._way, self.taken
         channel = way.channel
         envelope = runtime_of(way.app).envelopes.fill(taken)
         super().__init__(
@@ -131,7 +148,7 @@ class ClaimedRequest(RunRequest):
         """
         if self.id in state.revoked and self.revoked():
             raise TaskRevokedError(self.id)
-        taken = self._taken
+        taken = self.taken
         hard, soft = self.time_limits
         result = pool.apply_async(
             run_claimed,
@@ -151,6 +168,7 @@ class ClaimedRequest(RunRequest):
     def on_success(self, failed__retval__runtime: tuple[Any, Any, Any], **options: Any) -> Any:
         """The run is over, with an output or without."""
         failed, output, seconds = failed__retval__runtime
+        self._way.ahead.note(seconds or 0.0)
         if failed:
             return super().on_success(failed__retval__runtime, **options)
         state.task_ready(self)

@@ -66,7 +66,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc] # Celery has no types
                 runtime.taker = Taker(runtime, len(channel.priority_steps))
             hub = self.hub
             channel.take_with(runtime.taker, hub and partial(hub.call_soon, _look))
-            channel.short_way = ShortWay(self, channel)
+            channel.short_way = ShortWay(self, channel, runtime.taker.ahead)
         return connection
 
     def ensure_connected(self, conn: Any) -> Any:

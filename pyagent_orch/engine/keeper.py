@@ -23,6 +23,7 @@ from celery.worker import state as worker_state
 from pyagent_orch.agents import cancel_run, registered_agents
 from pyagent_orch.agents.registry import TOOLS
 from pyagent_orch.engine import run as _run  # noqa: F401 - loaded before a pool forks
+from pyagent_orch.engine.ahead import Ahead
 from pyagent_orch.engine.attempts import end_attempt
 from pyagent_orch.engine.missing import Missing
 from pyagent_orch.engine.runtime import Runtime, runtime_of
@@ -86,6 +87,8 @@ class Keeper:
         hold. The thread sees it at its next heartbeat.
         """
         self._drained_at = time.monotonic() + seconds
+        if self._runtime.taker is not None:
+            self._runtime.taker.ahead.closed = True
 
     def note_turn(self) -> None:
         """Remember that the loop that takes messages came round; called by that loop.
@@ -151,15 +154,17 @@ class Keeper:
 
     def _beat(self, store: Store) -> float | None:
         runtime = self._runtime
-        here = _ids_in_hand()
+        here = self._ids_in_hand()
         info = self._told()
         pulse = store.fleet.heartbeat(runtime.lease_id, runtime.worker_name, info, here)
         for task_id in pulse.cancelled:
             self._stop_run(task_id)
         taker = runtime.taker
+        if taker is not None:
+            self._give_back_ahead(store, taker.ahead)
         # Before a look at what is here: what is answered by now is seen then.
         answered = taker.answered if taker is not None else 0
-        gone = set(pulse.running) - set(here) - set(_ids_in_hand())
+        gone = set(pulse.running) - set(here) - set(self._ids_in_hand())
         self._give_up_orphans(store, self._orphans.believed(gone, taker, answered))
         if taker is not None:
             never_came = set(pulse.holding) - taker.known()
@@ -182,19 +187,58 @@ class Keeper:
         self._stalled = True
         return to_json({**self._about, "stalled_seconds": round(stalled)})
 
+    def _ids_in_hand(self) -> list[str]:
+        """Ids of the messages that this worker has taken and not dealt with."""
+        taker = self._runtime.taker
+        # These first: what leaves them meanwhile is among the others then.
+        ahead = taker.ahead.ids() if taker is not None else []
+        while True:
+            try:
+                taken = {*ahead, *worker_state.requests}
+                # After a lost connection Celery forgets what it had taken and not started,
+                # though its pool still starts it: that is held, too.
+                return list(taken | {one.id for one in list(worker_state.active_requests)})
+            except RuntimeError:
+                # Another thread changed it while it was read; nothing to wait for.
+                continue
+
+    def _give_back_ahead(self, store: Store, ahead: Ahead) -> None:
+        """Give back what has waited too long for a slot, behind tasks that were thought short."""
+        runtime = self._runtime
+        for one in ahead.overdue():
+            request = ahead.remove(one.id)
+            if request is None:
+                continue
+            ahead.note_slow()
+            run, lease, name = str(one.taken.wire[0]), runtime.lease_id, runtime.worker_name
+            try:
+                store.runs.release(one.id, run, lease, name, lost=False)
+            except (RedisError, OSError):
+                ahead.add(request)
+                raise
+            request.acknowledge()
+
     def _leave(self, store: Store) -> None:
         runtime = self._runtime
         try:
             if runtime.taker is not None:
+                runtime.taker.ahead.clear()
                 # What is done must not be given back.
                 runtime.taker.settle(store)
-            given_back = store.fleet.leave(runtime.lease_id, runtime.worker_name, _ids_in_hand())
+            given_back = store.fleet.leave(
+                runtime.lease_id, runtime.worker_name, self._ids_in_hand()
+            )
             if given_back:
                 logger.warning("Stopped with %d tasks running; they went back", given_back)
         except (RedisError, OSError) as error:
             logger.warning("Could not end the lease (%s); it runs out by itself", error)
 
     def _stop_run(self, task_id: str) -> None:
+        taker = self._runtime.taker
+        waiting = taker.ahead.remove(task_id) if taker is not None else None
+        if waiting is not None:
+            waiting.acknowledge()
+            return
         if cancel_run(task_id):
             return
         request = worker_state.requests.get(task_id)
@@ -216,19 +260,6 @@ class Keeper:
             elif (claim := store.records.running_claim(task_id)) is not None:
                 error = TaskTimeoutError(task_id, f"its process was ended after {timeout} s")
                 end_attempt(runtime, store.runs, claim, error)
-
-
-def _ids_in_hand() -> list[str]:
-    """Ids of the messages that this worker has taken and not dealt with."""
-    while True:
-        try:
-            taken = set(worker_state.requests)
-            # After a lost connection Celery forgets what it had taken and not started, though
-            # its pool still starts it: that is held, too.
-            return list(taken | {request.id for request in list(worker_state.active_requests)})
-        except RuntimeError:
-            # Another thread changed it while it was read; nothing to wait for.
-            continue
 
 
 class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types

@@ -9,7 +9,7 @@ empty it waits at their bells. Knows of the acts only what the taker says.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from queue import Empty
 from time import monotonic
@@ -50,8 +50,11 @@ class ShortWay(Protocol):
     def is_open(self) -> bool:
         """Whether nobody looks at what is left out."""
 
-    def send(self, taken: TakenTask) -> None:
-        """Hand a task over."""
+    def send(self, tasks: Sequence[TakenTask]) -> None:
+        """Hand tasks over."""
+
+    def fill(self) -> None:
+        """Hand over what waits, where a slot is free; from any thread."""
 
 
 class Message(virtual.Message):
@@ -113,10 +116,11 @@ class Channel(kombu_redis.Channel):
 
     def let_go(self, tag: str) -> None:
         """A slot is free again; from any thread."""
-        self.qos.ack(tag)
-        # While a take is on its way the loop comes round anyhow. In this order: else it could
-        # have looked for free slots just before this one was, and not been woken after.
-        if self._wake is not None and not self._asked:
+        qos = self.qos
+        qos.ack(tag)
+        # While it takes or waits for a bell the loop comes round anyhow. In this order: else it
+        # could have looked for free slots just before this one was, and not been woken after.
+        if self._wake is not None and not self._in_poll and qos.can_consume():
             self._wake()
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -203,13 +207,14 @@ class Channel(kombu_redis.Channel):
             for queue, text in reversed(taken.others):
                 stack.callback(self._accept, text, queue)
             way = self.short_way
-            if way is not None and not way.is_open():
-                way = None
-            for task in reversed(taken.tasks):
-                if way is not None:
-                    stack.callback(way.send, task)
-                else:
+            if way is not None and taken.tasks and way.is_open():
+                stack.callback(way.send, taken.tasks)
+            else:
+                for task in reversed(taken.tasks):
                     stack.callback(deliver, taker.envelope(task), task.queue)
+        if taken.others or way is None or not way.is_open():
+            # Nothing ahead of what goes Celery's own way: it would wait in the pool.
+            taker.ahead.note_slow()
         # Whose turn it was is the last one next time.
         last = taken.others[-1][0] if taken.others else taken.tasks[-1].queue
         self._queue_cycle.rotate(last)

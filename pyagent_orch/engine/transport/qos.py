@@ -16,6 +16,22 @@ class TakerQoS(virtual.QoS):
         super().__init__(channel, prefetch_count)
         self._taker = taker
 
+    def in_hand(self) -> int:
+        """How many messages are taken and not acknowledged; those that wait ahead, too."""
+        return len(self._delivered) - len(self._dirty)
+
+    def can_consume(self) -> bool:
+        """Whether there is room; ahead, when half of what may wait is used up."""
+        slots = self.prefetch_count
+        return not slots or self.in_hand() < slots + self._taker.ahead.limit(slots) / 2
+
+    def can_consume_max_estimate(self) -> int | None:
+        """For how many more messages there is room; None: for any number."""
+        slots = self.prefetch_count
+        if not slots:
+            return None
+        return max(slots + self._taker.ahead.limit(slots) - self.in_hand(), 0)
+
     def ack(self, delivery_tag: str) -> None:
         """Let go of a message."""
         self._settle(delivery_tag, requeue=False)
@@ -26,6 +42,9 @@ class TakerQoS(virtual.QoS):
 
     def _settle(self, tag: str, *, requeue: bool) -> None:
         super().ack(tag)
+        way = self.channel.short_way
+        if way is not None:
+            way.fill()
         taker = self._taker
         if tag not in taker.holding:
             return

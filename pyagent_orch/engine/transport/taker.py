@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
+from pyagent_orch.engine.ahead import Ahead
 from pyagent_orch.engine.runtime import Runtime
 from pyagent_orch.store import Queues, Store, Taken, TakenTask
 
@@ -43,6 +44,8 @@ class Taker:
         self.brought: dict[str, int] = {}
         """Maps the ids of tasks, and the tags of other messages, that came last to the number
         of the take that brought them."""
+        self.ahead = Ahead()
+        """Tasks that were taken before a slot is free."""
         self.asked = 0
         """How many takes were sent; also the number of the last one."""
         self._asked_at = 0.0
