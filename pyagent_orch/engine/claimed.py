@@ -4,7 +4,7 @@ Celery makes a message, a request of all its headers and a traced call of each t
 a claimed one the record has said it all, so the worker hands it to Celery's pool by a
 request that is completed only when more is asked of it (remote control, a time limit).
 Whatever ends in anything but an output, and every task while somebody listens to what
-lies in between (Celery's signals, task events, its log at INFO), goes Celery's own way.
+lies in between (Celery's signals, task events, traces), goes Celery's own way.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from weakref import ref
 
 from celery import current_app, signals
 from celery._state import _task_stack
+from celery.app import trace
 from celery.app.task import Context
-from celery.app.trace import trace_task_ret
 from celery.exceptions import TaskRevokedError
+from celery.utils.saferepr import saferepr
 from celery.worker import state
 
 from pyagent_orch import tracing
@@ -34,7 +35,8 @@ from pyagent_orch.store.runs import Claim
 
 ALL = 1_000_000
 """Slots of a pool that is not limited."""
-_LOGS = tuple(logging.getLogger(f"celery.{name}") for name in ("worker.strategy", "app.trace"))
+_received = logging.getLogger("celery.worker.strategy")
+"""Celery's own, whose two lines about each task are written here, too."""
 
 
 def _is_watched() -> bool:
@@ -74,14 +76,17 @@ class ShortWay:
             or state.revoked_stamps
             # After a connection was lost, Celery counts acknowledgements up to the full prefetch.
             or not consumer._maximum_prefetch_restored  # noqa: SLF001 - Celery has no name for it
-            or any(log.isEnabledFor(logging.INFO) for log in _LOGS)
         )
 
     def send(self, tasks: Sequence[TakenTask]) -> None:
         """Hand tasks to the pool; those for which no slot is free wait until one is."""
         qos, ahead = self.channel.qos, self.ahead
+        told = _received.isEnabledFor(logging.INFO)
         for taken in tasks:
             request = ClaimedRequest(taken, self)
+            if told:
+                about = {**_about(taken), "eta": None}
+                _received.info(trace.LOG_RECEIVED, about, extra={"data": about})
             qos.append(taken, request.tag)
             ahead.add(request)
         self.fill()
@@ -203,15 +208,26 @@ def run_claimed(queue: str, task_id: str, wire: list[Any], preview: str) -> tupl
     _task_stack.push(task)
     task.request_stack.push(request)
     try:
-        run_claim(task, request, runtime_of(app), Claim.of(task_id, wire))
+        output = run_claim(task, request, runtime_of(app), Claim.of(task_id, wire))
     except Exception as error:  # noqa: BLE001 - handed to Celery
         ended = error
     else:
-        return 0, None, monotonic() - began
+        seconds = monotonic() - began
+        if trace.logger.isEnabledFor(logging.INFO):
+            shown = saferepr(output, task.resultrepr_maxsize)
+            about = {**_about(taken), "return_value": shown, "runtime": seconds}
+            trace.info(trace.LOG_SUCCESS, about)
+        return 0, None, seconds
     finally:
         task.request_stack.pop()
         _task_stack.pop()
     return _traced(app, taken, ended)
+
+
+def _about(taken: TakenTask) -> dict[str, Any]:
+    """What Celery's log says of a task."""
+    name = taken.name or RUN_TASK
+    return {"id": taken.id, "name": name, "args": taken.shown, "kwargs": ""}
 
 
 def _traced(app: Any, taken: TakenTask, ended: Exception | None = None) -> tuple[int, Any, float]:
@@ -231,7 +247,7 @@ def _traced(app: Any, taken: TakenTask, ended: Exception | None = None) -> tuple
     }
     if ended is not None:
         request[ENDED] = ended
-    found: tuple[int, Any, float] = trace_task_ret(
+    found: tuple[int, Any, float] = trace.trace_task_ret(
         RUN_TASK, taken.id, request, envelope["body"], None, None, app=app
     )
     return found

@@ -88,10 +88,7 @@ class Envelopes:
     def fill(self, task: TakenTask) -> dict[str, Any]:
         """The message of a task, as kombu would have read it."""
         task_id, queue = task.id, task.queue
-        text, priority = (task.wire[1][place] for place in _PLACES)
-        preview = text or task.preview
-        if len(preview) > _PREVIEW:
-            preview = preview[: _PREVIEW - 3] + "..."
+        priority, preview = task.wire[1][_PRIORITY], task.shown
         headers = self._headers | {
             "id": task_id,
             "root_id": task_id,
@@ -110,6 +107,4 @@ class Envelopes:
         return {**self._envelope, "headers": headers, "properties": properties}
 
 
-_PREVIEW = 120
-"""Characters of the input that `inspect` and Flower show."""
-_PLACES = [CLAIM_FIELDS.index(name) for name in ("input", "priority")]
+_PRIORITY = CLAIM_FIELDS.index("priority")

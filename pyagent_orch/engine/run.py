@@ -93,7 +93,7 @@ def run_claim(
     """
     fault_point("after_claim")
     worker = _worker(runtime, request)
-    with noted(_note_of(claim, worker)), run_span(request, claim, worker):
+    with noted(_note_of(claim, worker)), run_span(claim, worker):
         outcome = _attempt(self, request, runtime, claim, received)
         return _finish(request, runtime, claim, outcome)
 

@@ -53,7 +53,7 @@ def with_trace(tasks: list[NewTask]) -> list[NewTask]:
     return [replace(one, fields={**one.fields, "trace": trace}) for one in tasks]
 
 
-def run_span(request: Any, claim: Claim, worker: str) -> AbstractContextManager[Any]:
+def run_span(claim: Claim, worker: str) -> AbstractContextManager[Any]:
     """Around a run; what it waited on the queue becomes a span, too."""
     if not tracing.is_enabled():
         return tracing.span("")
@@ -69,13 +69,9 @@ def run_span(request: Any, claim: Claim, worker: str) -> AbstractContextManager[
     }
     if fields["workflow"]:
         attributes[f"{WORKFLOW}.id"] = fields["workflow"]
-    # The acts put the time of the push, by Redis' clock, into the message's tag.
-    tag = str((request.properties or {}).get("delivery_tag") or "")
-    pushed = tag.rpartition(":")[2]
-    if parent and pushed.isdecimal():
+    if parent and claim.queued_ms:
         now = time.time_ns()
-        tracing.record(
-            f"queue {fields['queue']}", int(pushed) * 1_000_000, now, attributes, parent=parent
-        )
+        began = now - claim.queued_ms * 1_000_000
+        tracing.record(f"queue {fields['queue']}", began, now, attributes, parent=parent)
     name = f"run {fields['name']}"
     return tracing.span(name, "consumer", attributes, parent=parent, no_errors=(Ignore,))

@@ -85,9 +85,8 @@ class ActConstants:
             f"local HARD_LIMIT_GRACE = {self.hard_limit_grace_seconds}\n"
             f"local SEPARATOR = '{separator}'\n"
             f"local FIELDS = {{{', '.join(repr(field) for field in CLAIM_FIELDS)}}}\n"
-            f"local INPUT = {CLAIM_FIELDS.index('input') + 1}\n"
-            + self.message.as_lua()
-            + _bucket_as_lua()
+            f"local INPUT, TRACE = {CLAIM_FIELDS.index('input') + 1}, "
+            f"{CLAIM_FIELDS.index('trace') + 1}\n" + self.message.as_lua() + _bucket_as_lua()
         )
 
 

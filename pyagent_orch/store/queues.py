@@ -9,6 +9,9 @@ from typing import Any
 from pyagent_orch.store.acts import CLAIM_FIELDS, Acts
 from pyagent_orch.store.clock import now_iso
 
+SHOWN = 120
+"""Characters of an input that people are shown; as `preview` in lib.lua."""
+
 
 @dataclass(frozen=True, slots=True)
 class TakenTask:
@@ -30,6 +33,12 @@ class TakenTask:
     def name(self) -> str | None:
         """The task's name."""
         return self.wire[1][_NAME]  # type: ignore[no-any-return] # text, by the act
+
+    @property
+    def shown(self) -> str:
+        """How the input begins, for `inspect`, logs and Flower."""
+        text = str(self.wire[1][_INPUT] or self.preview)
+        return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
     @property
     def timeout(self) -> str | None:
@@ -126,4 +135,4 @@ class Queues:
 
 
 _TAKE = "take_v1"
-_NAME, _TIMEOUT = CLAIM_FIELDS.index("name"), CLAIM_FIELDS.index("timeout")
+_NAME, _INPUT, _TIMEOUT = map(CLAIM_FIELDS.index, ("name", "input", "timeout"))

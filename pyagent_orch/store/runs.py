@@ -32,15 +32,19 @@ class Claim:
     """Maps the ids of those whose models were paid to what they cost, JSON."""
     elapsed_ms: int = 0
     """How long ago the task first started."""
+    queued_ms: int = 0
+    """How long its message was queued; 0 when the task is not traced."""
 
     @classmethod
     def of(cls, task_id: str, wire: Sequence[Any]) -> Claim:
-        """Read what a claiming act told: run, fields, agent, inputs, time since the start."""
-        run, values, agent, found, elapsed = wire
+        """Read what a claiming act told; see claim.lua."""
+        run, values, agent, found, elapsed, queued = wire
         fields = dict(zip(CLAIM_FIELDS, values, strict=True))
         inputs = {found[i]: (found[i + 1], found[i + 2]) for i in range(0, len(found), 4)}
         usages = {found[i]: found[i + 3] for i in range(0, len(found), 4) if found[i + 3]}
-        return cls(task_id, str(run), agent or "", fields, inputs, usages, int(elapsed))
+        return cls(
+            task_id, str(run), agent or "", fields, inputs, usages, int(elapsed), int(queued)
+        )
 
 
 class Refusal(StrEnum):

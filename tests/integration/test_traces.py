@@ -74,6 +74,8 @@ def test_one_trace_goes_from_the_submit_to_the_model_call(
     queued = [one for one in receiver.named("queue agents") if one.parent == submit.id]
     assert len(queued) == 1
     assert queued[0].began < queued[0].ended <= run.began + 50_000_000
+    # Redis' times are milliseconds.
+    assert queued[0].began > submit.began - 1_000_000_000
 
     # The workflow: what it began with, and what its map spawned in a worker.
     (flow,) = receiver.named("submit workflow spread")

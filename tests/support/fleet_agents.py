@@ -37,6 +37,24 @@ def sleep(seconds: float) -> str:
 
 
 @register_agent
+def wait_for_file(path: str) -> str:
+    """Wait until a file is there."""
+    deadline = time.monotonic() + 60
+    while not Path(path).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return "there"
+
+
+@register_agent
+def current_celery_task(_: Any) -> list[str]:
+    """What Celery says about the task that this code is part of."""
+    from celery import current_task
+
+    return [current_task.request.id, current_task.name]
+
+
+@register_agent
 async def async_sleep(seconds: float) -> str:
     await asyncio.sleep(seconds)
     return "slept"

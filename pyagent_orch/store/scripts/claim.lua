@@ -2,7 +2,8 @@
 --
 -- `worker`, `name`: the worker's lease id and name; `done`: now in ISO 8601.
 -- Returns {'run', run, the values of FIELDS, agent JSON, id, status and output or error
---       and usage or '' of each task it depends on, ms since it first started} or, refused,
+--       and usage or '' of each task it depends on, ms since it first started, ms since it was
+--       queued, of what is traced and else 0} or, refused,
 --       {'missing'}, {'held'}, {'early'} or
 --       {'final', status, output or false}.
 
@@ -28,6 +29,7 @@ local function claim(id, worker, name, done)
   local run, attempt = (r[11] or 0) + 1, (r[12] or 0) + 1
   call('HSET', key, 'status', 'running', 'owner', worker, 'worker', name, 'run', run, 'attempts', attempt,
     'started', r[13] or now)
+  local queued = r[14 + TRACE] and call('ZSCORE', queue_index(r[3], r[4]), id)
   unqueue(id, r[3], r[4])
   call('SADD', P .. 'running:' .. worker, id)
   move(id, status, 'running')
@@ -50,5 +52,6 @@ local function claim(id, worker, name, done)
   end
   local fields = {}
   for i, field in ipairs(FIELDS) do fields[i] = field == 'attempts' and tostring(attempt) or r[14 + i] end
-  return {'run', run, fields, call('HGET', P .. 'agent:' .. r[5], 'json'), inputs, now - (r[13] or now)}
+  return {'run', run, fields, call('HGET', P .. 'agent:' .. r[5], 'json'), inputs, now - (r[13] or now),
+    queued and math.max(1, now - queued) or 0}
 end
