@@ -19,6 +19,7 @@ from typing import Any
 import redis
 
 from pyagent_orch.exceptions import LayoutError
+from pyagent_orch.store.connection import HeldConnections
 from pyagent_orch.store.counters import BUCKETS_MS
 from pyagent_orch.store.group import Group
 from pyagent_orch.store.keys import LAYOUT
@@ -128,6 +129,7 @@ class Acts:
 
     def __init__(self, client: redis.Redis, keys: tuple[str, str], constants: ActConstants) -> None:
         self._client = client
+        self._held = HeldConnections(client)
         self.keys = keys
         self._head = constants.as_lua()
         self._loaded: dict[str, tuple[str, str]] = {}
@@ -143,6 +145,10 @@ class Acts:
             digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
             script = self._loaded[name] = (source, digest)
         return script
+
+    def close(self) -> None:
+        """Let go of the connections. Idempotent."""
+        self._held.close()
 
     def command(self, name: str, args: Sequence[str | int | float]) -> list[str | int | float]:
         """The command that runs an act, for a connection that is not ours."""
@@ -164,7 +170,7 @@ class Acts:
         """
         source, digest = self._script(name)
         try:
-            reply = self._client.execute_command("EVALSHA", digest, 2, *self.keys, *args)
+            reply = self._held.execute("EVALSHA", digest, 2, *self.keys, *args)
         except redis.exceptions.NoScriptError:
             self._client.script_load(source)
             return self.run(name, args)

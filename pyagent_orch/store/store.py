@@ -210,6 +210,8 @@ class Store:
     def close(self) -> None:
         """Give the connections back; the store can be used again afterwards. Idempotent."""
         client = self.__dict__.pop("client", None)
+        if "acts" in self.__dict__:
+            self.acts.close()
         for part in (
             "acts",
             "queues",
