@@ -140,7 +140,8 @@ def _configuration(settings: Settings, address: Address) -> dict[str, Any]:
         "task_default_exchange": settings.queue,
         "task_default_routing_key": settings.queue,
         # No more messages than the pool can run: what waits in a worker's memory knows
-        # no priority, and has to be given back when the worker goes.
+        # no priority, and has to be given back when the worker goes. What our transport takes
+        # ahead while tasks are short is its own business (engine/ahead.py).
         "worker_prefetch_multiplier": 1,
         "task_acks_late": True,
         # The record decides about a second run, not the transport.
