@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from typing import NamedTuple
 from uuid import uuid4
 
 from pyagent_orch.engine.faults import fault_point
@@ -22,11 +25,21 @@ from pyagent_orch.models.values import JSONValue, from_ms, to_json
 from pyagent_orch.states import TaskStatus
 from pyagent_orch.store import Store
 from pyagent_orch.store.newtasks import NewTask, UnknownAgentHashError
+from pyagent_orch.store.records import Submitted
 from pyagent_orch.store.workflows import NewWorkflow
 from pyagent_orch.workflows import Flow, Plan, PlannedTask, Workflow, plan_workflow
 
 BATCH = 500
 """How many tasks one act records; a larger one would hold Redis up for others."""
+
+
+class _Batch(NamedTuple):
+    """Tasks whose act is sent."""
+
+    new: Sequence[NewTask]
+    agents: AbstractSet[str]
+    """The hashes of their agents."""
+    answer: Callable[[], Submitted]
 
 
 class Dispatcher:
@@ -60,55 +73,61 @@ class Dispatcher:
         prepared = with_trace([self._preparer.task(task) for task in tasks])
         _refuse_twins(tasks)
         existing: dict[int, str] = {}
-        for start in range(0, len(tasks), BATCH):
-            batch = prepared[start : start + BATCH]
-            try:
+        sent = 0
+        under_way: deque[_Batch] = deque()
+        try:
+            for start in range(0, len(tasks), BATCH):
+                batch = prepared[start : start + BATCH]
                 with self._expecting([new.id for new in batch]):
-                    existing |= self._send(tasks, batch, start)
-            except OrchestratorConnectionError as error:
-                if not start:
-                    raise
-                ids = [task.id for task in tasks]
-                raise SubmitError(ids[:start], ids[start:], str(error)) from error
+                    under_way.append(self._begin(batch))
+                    # Redis records one batch while the next is made. Not so with the first, which
+                    # makes the agents known, nor where each is written down elsewhere, too.
+                    ahead = 1 if start and self.recorder is None else 0
+                    while len(under_way) > ahead:
+                        existing |= self._settle(tasks, sent, under_way[0])
+                        sent += len(under_way.popleft().new)
+                if "" in existing.values():
+                    break
+            while under_way:
+                existing |= self._settle(tasks, sent, under_way[0])
+                sent += len(under_way.popleft().new)
+        except OrchestratorConnectionError as error:
+            if not sent:
+                raise
+            ids = [task.id for task in tasks]
+            raise SubmitError(ids[:sent], ids[sent:], str(error)) from error
+        _refuse_taken(tasks, existing, sent)
         return existing
 
-    def _send(self, tasks: Sequence[Task], batch: Sequence[NewTask], start: int) -> dict[int, str]:
+    def _begin(self, batch: Sequence[NewTask]) -> _Batch:
         used = {str(new.fields["agent"]) for new in batch}
         known = self._preparer.agents
         fault_point("before_submit")
+        answer = self._store.records.begin_submit(
+            batch, {key: known[key] for key in used if key not in self._sent}
+        )
+        return _Batch(batch, used, answer)
+
+    def _settle(self, tasks: Sequence[Task], start: int, batch: _Batch) -> dict[int, str]:
+        """Read what became of a batch; maps places of what existed to ids, '' where taken."""
+        new, used = batch.new, batch.agents
+        agents = {key: self._preparer.agents[key] for key in used}
         try:
-            done = self._store.records.submit(
-                batch, {key: known[key] for key in used if key not in self._sent}
-            )
+            done = batch.answer()
         except UnknownAgentHashError:
             # Expired since, or Redis is new.
-            done = self._store.records.submit(batch, {key: known[key] for key in used})
+            done = self._store.records.submit(new, agents)
         fault_point("after_submit")
         self._sent |= used
         if self.recorder is not None:
-            agents = {key: known[key] for key in used}
-            recorded = [one for place, one in enumerate(batch) if place not in done.existing]
-            called = {task.id: task.callback for task in tasks[start : start + len(batch)]}
+            recorded = [one for place, one in enumerate(new) if place not in done.existing]
+            called = {task.id: task.callback for task in tasks[start : start + len(new)]}
             self.recorder.tasks(recorded, agents, done.created_ms, called)
             self.recorder.adopt([found for found in done.existing.values() if found])
         created = from_ms(done.created_ms)
-        for place, new in enumerate(batch):
+        for place, one in enumerate(new):
             if place not in done.existing:
-                _show_pending(tasks[start + place], new, created)
-        taken = [start + place for place, task_id in done.existing.items() if not task_id]
-        if taken:
-            task = tasks[taken[0]]
-            error = TaskExistsError(
-                task.name, f"its id {task.id!r} belongs to another task; choose another id"
-            )
-            if len(tasks) == 1:
-                raise error
-            unsent = {*taken, *range(start + len(batch), len(tasks))}
-            raise SubmitError(
-                [task.id for place, task in enumerate(tasks) if place not in unsent],
-                [task.id for place, task in enumerate(tasks) if place in unsent],
-                str(error),
-            ) from error
+                _show_pending(tasks[start + place], one, created)
         return {start + place: task_id for place, task_id in done.existing.items()}
 
     # --- workflows ----------------------------------------------------------------------
@@ -255,6 +274,31 @@ class Dispatcher:
             # The end of a sub-workflow fails with it; it is not skipped.
             fields["expanded"] = ""
         return fields
+
+
+def _refuse_taken(tasks: Sequence[Task], existing: Mapping[int, str], sent: int) -> None:
+    """Refuse ids that belong to other tasks.
+
+    Args:
+        tasks: of one call.
+        existing: maps the place of each that existed already to its id, '' where it was taken.
+        sent: how many of them were sent, from the first on.
+    """
+    taken = [place for place, task_id in existing.items() if not task_id]
+    if not taken:
+        return
+    task = tasks[taken[0]]
+    error = TaskExistsError(
+        task.name, f"its id {task.id!r} belongs to another task; choose another id"
+    )
+    if len(tasks) == 1:
+        raise error
+    unsent = {*taken, *range(sent, len(tasks))}
+    raise SubmitError(
+        [task.id for place, task in enumerate(tasks) if place not in unsent],
+        [task.id for place, task in enumerate(tasks) if place in unsent],
+        str(error),
+    ) from error
 
 
 def _refuse_twins(tasks: Sequence[Task]) -> None:

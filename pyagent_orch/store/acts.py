@@ -168,11 +168,23 @@ class Acts:
         Raises:
             LayoutError: a newer version has taken the namespace over; nothing was written.
         """
-        source, digest = self._script(name)
+        return self.begin(name, args)()
+
+    def begin(self, name: str, args: Sequence[str | int | float]) -> Callable[[], Any]:
+        """Send one act, whose answer is read later.
+
+        Returns:
+            Reads the answer; raises what `run` raises.
+        """
+        digest = self._script(name)[1]
+        command = ("EVALSHA", digest, 2, *self.keys, *args)
+        return partial(self._answer, name, args, self._held.begin(*command))
+
+    def _answer(self, name: str, args: Sequence[str | int | float], read: Callable[[], Any]) -> Any:
         try:
-            reply = self._held.execute("EVALSHA", digest, 2, *self.keys, *args)
+            reply = read()
         except redis.exceptions.NoScriptError:
-            self._client.script_load(source)
+            self._client.script_load(self._script(name)[0])
             return self.run(name, args)
         except redis.exceptions.ResponseError as error:
             word, _, layout = str(error).partition(" ")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import redis
@@ -52,9 +52,23 @@ class Records:
             UnknownAgentHashError: a task's agent is neither known nor in `agents`.
             OrchestratorConnectionError: Redis is out of reach or refuses.
         """
+        return self.begin_submit(tasks, agents)()
+
+    def begin_submit(
+        self, tasks: Sequence[NewTask], agents: Mapping[str, str]
+    ) -> Callable[[], Submitted]:
+        """Send what `submit` sends, and do not wait for the answer.
+
+        Returns:
+            Reads the answer; raises what `submit` raises.
+        """
         args = new_tasks(agents, tasks)
         with named_errors(self._label):
-            reply = self._acts.run("submit_v1", args)
+            return partial(self._submitted, self._acts.begin("submit_v1", args))
+
+    def _submitted(self, read: Callable[[], Any]) -> Submitted:
+        with named_errors(self._label):
+            reply = read()
         if reply[0] == "agent":
             raise UnknownAgentHashError(reply[1])
         pairs = reply[3:]
