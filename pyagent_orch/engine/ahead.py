@@ -14,8 +14,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from celery.worker import state
-
 if TYPE_CHECKING:
     from pyagent_orch.engine.claimed import ClaimedRequest
 
@@ -75,7 +73,7 @@ class Ahead:
                 return None
             request, _ = self._waiting.popleft()
             # In here, so that whoever asks what the worker has finds it in one place or the other.
-            state.task_reserved(request)
+            request.reserve()
             return request
 
     def ids(self) -> list[str]:

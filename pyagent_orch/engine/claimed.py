@@ -135,6 +135,10 @@ class ClaimedRequest(RunRequest):
         )
         return getattr(self, name)
 
+    def reserve(self) -> None:
+        """Note that it is among what the worker has."""
+        state.task_reserved(self)
+
     def _let_go(self, *_: Any) -> None:
         """A slot is free; the record says what becomes of the task."""
         self._way.channel.let_go(self.tag)

@@ -101,42 +101,47 @@ class HeldConnections:
             packed = hiredis.pack_command(command)  # type: ignore[arg-type]
             connection.send_packed_command([packed])
         except redis.exceptions.ConnectionError:
-            connection = None
-        except BaseException:
-            held.close()
-            raise
-        return partial(self._answer, held, connection, command, idle)
-
-    @staticmethod
-    def _answer(
-        held: redis.Redis,
-        connection: Any,
-        command: tuple[str | float, ...],
-        idle: list[redis.Redis],
-    ) -> Any:
-        try:
-            try:
-                if connection is not None:
-                    return connection.read_response()
-            except redis.exceptions.ConnectionError:
-                pass
+            _drop(held)
             # One lost connection is mended at once, as `connect` has it.
-            return held.execute_command(*command)
-        except RedisError:
-            raise
+            return partial(self._client.execute_command, *command)
         except BaseException:
-            # Its answer may still come; the pool looks before it hands the connection out.
-            held.close()
+            _drop(held)
             raise
-        finally:
-            if held.connection is not None:
-                idle.append(held)
+        return partial(self._answer, held, command, idle)
+
+    def _answer(
+        self, held: redis.Redis, command: tuple[str | float, ...], idle: list[redis.Redis]
+    ) -> Any:
+        connection: Any = held.connection
+        try:
+            reply = connection.read_response()
+        except redis.exceptions.ResponseError:
+            idle.append(held)
+            raise
+        except redis.exceptions.ConnectionError:
+            _drop(held)
+            return self._client.execute_command(*command)
+        except BaseException:
+            _drop(held)
+            raise
+        idle.append(held)
+        return reply
 
     def close(self) -> None:
         """Give the connections back to the pool. Idempotent."""
         pid, idle = self._idle
         while idle and pid == os.getpid():
             idle.pop().close()
+
+
+def _drop(held: redis.Redis) -> None:
+    """Give a broken connection back to its pool, which knows where to connect it (Sentinel).
+
+    An answer that may still come must not be taken for that of another command.
+    """
+    if held.connection is not None:
+        held.connection.disconnect()
+    held.close()
 
 
 RedisError = redis.exceptions.RedisError

@@ -16,6 +16,9 @@ class Waiting(SimpleNamespace):
 
     __hash__ = object.__hash__
 
+    def reserve(self) -> None:
+        state.task_reserved(self)
+
 
 @pytest.fixture
 def ahead() -> Any:
