@@ -38,4 +38,9 @@ app.mount("/", StaticFiles(directory=Path(__file__).parent / "web_page", html=Tr
 
 if __name__ == "__main__":
     # Streams are open for as long as tasks run: at a stop they are cut, and browsers come back.
-    uvicorn.run(app, port=int(os.environ.get("PORT", "8000")), timeout_graceful_shutdown=1)
+    uvicorn.run(
+        app,
+        host=os.environ.get("HOST", "127.0.0.1"),
+        port=int(os.environ.get("PORT", "8000")),
+        timeout_graceful_shutdown=1,
+    )
