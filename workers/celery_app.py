@@ -4,11 +4,14 @@ Read here and nowhere else at import: this module is a program's edge, which
 `celery -A workers.celery_app` imports to start.
 """
 
+import os
+import sys
+
 from pyagent_orch import tracing
 from pyagent_orch.config import Settings
 from pyagent_orch.engine.app import create_app
 from pyagent_orch.engine.logs import json_lines
-from workers import agents
+from workers import agents, flower
 
 settings = Settings.from_env()
 if settings.log_format == "json":
@@ -16,5 +19,6 @@ if settings.log_format == "json":
     json_lines()
 if settings.traces:
     tracing.export("pyagent-orch")
+flower.warn_if_open(sys.argv[1:], os.environ)
 agents.load(settings)
 app = create_app(settings)

@@ -87,6 +87,9 @@ class Looking(Case):
         Metric(f"{look}, {size:,} finished tasks", "ms", "lower")
         for look in LOOKS
         for size in (FEW, MANY)
+    ) + tuple(
+        Metric(f"{look}, {MANY:,} : {FEW:,} finished tasks", "x", "lower", 1.5, absolute=True)
+        for look in LOOKS
     )
 
     def round(self, contender: Contender) -> Mapping[str, float]:
@@ -96,4 +99,5 @@ class Looking(Case):
         costs = costs_of_looking(contender.url, FEW, MANY)
         contender.server.clear()
         figures = [1_000 * cost for look in LOOKS for cost in costs[look]]
+        figures += [many / few for few, many in (costs[look] for look in LOOKS)]
         return dict(zip((metric.name for metric in self.metrics), figures, strict=True))

@@ -167,6 +167,17 @@ class Group(click.Group):
         self.section = section
         self.params += global_options()
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List its commands, each with the whole of its first sentence."""
+        found = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(one.name or "", summary(one)) for one in found if one])
+
+
+def summary(command: click.Command) -> str:
+    """What a command does, in one sentence, for lists; click would cut it off."""
+    return command.get_short_help_str(limit=200)
+
 
 def command(name: str, section: str, **options: Any) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command; it gets the `Installation` first and may return an `Exit`."""

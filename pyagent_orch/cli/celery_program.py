@@ -63,18 +63,27 @@ def become(
     """
     _check_url(settings)
     check_modules(settings.agents)
-    os.environ |= {
+    os.environ |= {**celery_environment(settings), **(extra or {})}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = celery_command(program, options, quiet=quiet)
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted, and none is there
+
+
+def celery_command(program: str, options: Sequence[str], *, quiet: bool = False) -> list[str]:
+    """The command line of one of Celery's programs; see `become`."""
+    silent = ["--quiet"] if quiet else []
+    return [sys.executable, "-m", "celery", *silent, "-A", APP, program, *options]
+
+
+def celery_environment(settings: Settings) -> dict[str, str]:
+    """The variables by which one of Celery's programs gets to know its installation."""
+    return {
         "PYAGENT_ORCH_REDIS_URL": settings.redis_url or "",
         "PYAGENT_ORCH_NAMESPACE": settings.namespace,
         "PYAGENT_ORCH_AGENTS": ",".join(settings.agents),
         "PYAGENT_ORCH_LOG_FORMAT": settings.log_format,
-        **(extra or {}),
     }
-    sys.stdout.flush()
-    sys.stderr.flush()
-    silent = ["--quiet"] if quiet else []
-    command = [sys.executable, "-m", "celery", *silent, "-A", APP, program, *options]
-    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted, and none is there
 
 
 # --- what would otherwise end in a traceback of the program ---------------------------------

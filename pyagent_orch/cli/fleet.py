@@ -17,6 +17,7 @@ from pyagent_orch.cli.celery_program import become, log_format_option, quiet_opt
 from pyagent_orch.cli.show import Column, print_json, print_table
 
 if TYPE_CHECKING:
+    from pyagent_orch.config import Settings
     from pyagent_orch.models.values import JSONValue
 
 SECTION = "Fleet"
@@ -89,14 +90,30 @@ def worker(
     stands after `--` goes to Celery as it is.
     """
     settings = installation.fleet_settings(agents=modules(agents), log_format=log_format)
+    name = name or own_name()
+    options = worker_options(
+        settings, name, pool=pool, concurrency=concurrency, queues=queues, log_level=log_level
+    )
+    become(settings, "worker", [*options, *celery_options], quiet=quiet)
+
+
+def worker_options(
+    settings: Settings,
+    name: str,
+    *,
+    pool: str,
+    concurrency: int | None,
+    queues: str | None,
+    log_level: str = "info",
+) -> list[str]:
+    """What Celery's worker is told on its command line; None: what the installation says."""
     if concurrency is None and pool == "threads":
         concurrency = settings.concurrency
-    name = name or own_name()
     options = ["--pool", pool, "--loglevel", log_level.upper()]
     options += ["--hostname", name if "@" in name else f"{name}@%h"]
     options += ["--concurrency", str(concurrency)] if concurrency else []
     options += ["--queues", queues] if queues else []
-    become(settings, "worker", [*options, *celery_options], quiet=quiet)
+    return options
 
 
 def own_name() -> str:

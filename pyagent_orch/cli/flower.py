@@ -66,21 +66,21 @@ def flower(
     if importlib.util.find_spec("flower") is None:
         raise ConfigurationError("flower", "it is not here: pip install 'pyagent-orch[flower]'")
     _check_options(flower_options)
-    login = _login(user, password_file, no_password=no_password, address=address)
+    login = login_of(user, password_file, no_password=no_password, address=address)
     # A password that came in by one variable is not to stay in two.
     os.environ.pop(PASSWORD, None)
     # Flower waits for its workers' answers and for events; it runs no agents.
     become(
         settings.model_copy(update={"agents": ()}),
         "flower",
-        [
-            f"--address={address}",
-            f"--port={port}",
-            f"--read_only={read_only}",
-            *flower_options,
-        ],
+        [*listening(address, port), f"--read_only={read_only}", *flower_options],
         login,
     )
+
+
+def listening(address: str, port: int) -> list[str]:
+    """Flower's options that say where it listens."""
+    return [f"--address={address}", f"--port={port}"]
 
 
 def _check_options(options: tuple[str, ...]) -> None:
@@ -93,7 +93,7 @@ def _check_options(options: tuple[str, ...]) -> None:
             )
 
 
-def _login(
+def login_of(
     user: str, password_file: str | None, *, no_password: bool, address: str
 ) -> dict[str, str]:
     """The variables by which Flower gets to know who may log in.

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from pyagent_orch.cli.arguments import Command, Group, global_options
+from pyagent_orch.cli.arguments import Command, Group, global_options, summary
 from pyagent_orch.cli.exits import ReaderGoneError
 
 PROGRAM = "pyagent-orch"
@@ -88,7 +88,7 @@ class _Program(click.Group):
     ) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
         for command in map(load, COMMANDS):
-            entry = (command.name or "", command.get_short_help_str(limit=60))
+            entry = (command.name or "", summary(command))
             sections.setdefault(command.section, []).append(entry)
         for title, entries in sections.items():
             with formatter.section(title):

@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 STOP_TIMEOUT = 6.0
 """Seconds that agents have after Ctrl-C; then their tasks go back to the queues."""
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green")
-_LOGIN = (
-    "PYAGENT_ORCH_FLOWER_PASSWORD",
-    "PYAGENT_ORCH_FLOWER_PASSWORD_FILE",
-    "FLOWER_BASIC_AUTH",
-    "FLOWER_AUTH",
-)
 
 
 def _port(text: str) -> tuple[str, int]:
@@ -99,16 +93,17 @@ def up(
     if data is not None and settings.redis_url is not None:
         raise click.UsageError("--data goes with the private server, not with a given Redis")
     check_modules(settings.agents)
-    options = ["--pool", pool]
-    options += ["--concurrency", str(concurrency)] if concurrency else []
-    options += ["--queues", queues] if queues else []
     screen = Screen()
     with _redis(settings, data, screen) as reached:
         units = [
             unit
             for service in SERVICES
             if service.name not in without and service.is_here
-            for unit in _units(service, reached, dict(ports), workers, options)
+            for unit in (
+                _workers(reached, workers, pool, concurrency, queues)
+                if service.name == "worker"
+                else [_unit(service, reached, dict(ports))]
+            )
         ]
         screen.names([unit.name for unit in units])
         return Exit.OK if Stack(units, screen).run() else Exit.FAILED
@@ -173,47 +168,73 @@ def _redis(settings: Settings, data: Path | None, screen: Screen) -> Iterator[Se
         yield settings.model_copy(update={"redis_url": server.broker_url})
 
 
-def _units(
-    service: Service,
-    settings: Settings,
-    ports: Mapping[str, int],
-    workers: int,
-    options: list[str],
+# --- what is run ----------------------------------------------------------------------------
+# Celery's programs are started as what our commands of their names become: three starts of
+# Python fewer, of which each takes a second of one core.
+
+
+def _workers(
+    settings: Settings, count: int, pool: str, concurrency: int | None, queues: str | None
 ) -> Iterator[Unit]:
-    """The programs of one service."""
+    from pyagent_orch.cli.celery_program import celery_command
+    from pyagent_orch.cli.fleet import worker_options
     from pyagent_orch.stack.unit import Unit
 
-    program = [sys.executable, "-m", "pyagent_orch"]
+    environment, ready = _environment(settings), _signs_of(settings, "workers")
+    for number in range(1, count + 1):
+        # Unique in the fleet, also when it is started again beside a lease that is left.
+        name = f"up-{os.getpid()}-{number}"
+        options = worker_options(settings, name, pool=pool, concurrency=concurrency, queues=queues)
+        command = celery_command("worker", options, quiet=True)
+        yield Unit(f"worker-{number}", command, environment, ready)
+
+
+def _unit(service: Service, settings: Settings, ports: Mapping[str, int]) -> Unit:
+    """The program of a service that is no worker."""
+    from pyagent_orch.cli.celery_program import celery_command
+    from pyagent_orch.stack.unit import Unit
+
     environment = _environment(settings)
-    if service.name == "worker":
-        for number in range(1, workers + 1):
-            # Unique in the fleet, also when it is started again beside a lease that is left.
-            name = f"up-{os.getpid()}-{number}"
-            command = [*program, *service.words(0), "--quiet", *options, "--name", name]
-            yield Unit(f"worker-{number}", command, environment, _signs_of(settings, "workers"))
-        return
-    if not service.port:
-        command = [*program, *service.words(0), "--quiet"]
-        yield Unit(service.name, command, environment, _signs_of(settings, "beats"))
-        return
+    # They run no agents.
+    for_celery = {**environment, "PYAGENT_ORCH_AGENTS": ""}
+    if service.name == "beat":
+        command = celery_command("beat", ["--loglevel", "INFO"], quiet=True)
+        return Unit(service.name, command, for_celery, _signs_of(settings, "beats"))
     port = _free_port(service, ports.get(service.name))
     address = f"http://127.0.0.1:{port}"
-    told = address
-    if service.name == "flower" and not any(os.environ.get(name) for name in _LOGIN):
-        password = secrets.token_urlsafe(12)
-        environment = {**environment, _LOGIN[0]: password}
-        # Made for this run, and told to whoever started it: there is no other place for it.
-        told += f", user admin, password {password}"
     ready = _answers(address + service.path)
-    yield Unit(service.name, [*program, *service.words(port)], environment, ready, told)
+    if service.name == "flower":
+        from pyagent_orch.cli.flower import PASSWORD, listening
+
+        login, told = _login()
+        for_celery.pop(PASSWORD, None)
+        command = celery_command("flower", listening("127.0.0.1", port))
+        return Unit(service.name, command, for_celery | login, ready, address + told)
+    command = [sys.executable, "-m", "pyagent_orch", *service.words(port)]
+    return Unit(service.name, command, environment, ready, address)
+
+
+def _login() -> tuple[dict[str, str], str]:
+    """The variables by which Flower knows who may log in, and what people have to be told.
+
+    Raises:
+        ConfigurationError: the password that is given is none that Flower can take.
+    """
+    from pyagent_orch.cli.flower import LOGINS, PASSWORD, PASSWORD_FILE, login_of
+
+    if any(os.environ.get(name) for name in (PASSWORD, PASSWORD_FILE, *LOGINS)):
+        return login_of("admin", None, no_password=False, address="127.0.0.1"), ""
+    password = secrets.token_urlsafe(12)
+    # Made for this run, and told to whoever started it: there is no other place for it.
+    return {"FLOWER_BASIC_AUTH": f"admin:{password}"}, f", user admin, password {password}"
 
 
 def _environment(settings: Settings) -> dict[str, str]:
+    from pyagent_orch.cli.celery_program import celery_environment
+
     return {
         **os.environ,
-        URL_VARIABLE: settings.redis_url or "",
-        "PYAGENT_ORCH_NAMESPACE": settings.namespace,
-        "PYAGENT_ORCH_AGENTS": ",".join(settings.agents),
+        **celery_environment(settings),
         "PYAGENT_ORCH_STOP_TIMEOUT_SECONDS": str(min(settings.stop_timeout_seconds, STOP_TIMEOUT)),
         "PYTHONUNBUFFERED": "1",
     }

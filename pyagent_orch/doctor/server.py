@@ -92,7 +92,7 @@ def permissions(case: Case) -> Verdict:
 
 def access(case: Case) -> Verdict:
     """Whether strangers get in."""
-    server, settings = case.server, case.server.settings
+    server = case.server
     if case.embedded:
         return fine("a private socket file, for this user only")
     if server.lets_anyone_in is None:
@@ -104,20 +104,12 @@ def access(case: Case) -> Verdict:
                 "use TLS (a rediss:// URL), unless the network itself is private",
             )
         return fine("a password is needed")
-    # protected-mode refuses all but loopback as long as there is no password.
-    bound = settings.get("bind", "").replace("-", "").split()
-    elsewhere = [one for one in bound if one not in ("127.0.0.1", "::1", "localhost")]
-    open_wide = (
-        bool(elsewhere or (settings and not bound))
-        and settings.get("protected-mode") != "yes"
-        and server.info.get("tcp_port") != 0
-    )
-    if server.is_local and not open_wide:
+    if server.is_local and not server.bound_to:
         return fine("no password is needed, and only this machine is served")
+    bound = f", bound to {server.bound_to}" if server.bound_to else ""
     return error(
         "whoever reaches the server gets in without a password, and could run agents, read all "
-        f"outputs and delete everything ({server.label}, bound to "
-        f"{' '.join(bound) or 'every address'})",
+        f"outputs and delete everything ({server.label}{bound})",
         "set requirepass or ACL users, put the password into PYAGENT_ORCH_REDIS_URL, and bind the "
         "server to a private address",
     )

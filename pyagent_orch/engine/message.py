@@ -38,6 +38,8 @@ def build_message_template(app: Celery) -> MessageTemplate:
             time_limit=987_654_321,
             soft_time_limit=123_456_789,
             queue="message-template",
+            # Whatever the app's plain Celery tasks are sent as.
+            serializer="json",
             ignore_result=True,
             retry=False,
         )

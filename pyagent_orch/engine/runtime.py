@@ -28,6 +28,16 @@ KOMBU_SEPARATOR = "\x06\x16"
 """What kombu's Redis transport puts between a queue's name and a priority (`Channel.sep`)."""
 
 
+_EXPOSED = (
+    "Redis at %s %s password: whoever else reaches it can run agents, read all outputs and "
+    "delete everything. %s"
+)
+_REMEDY = (
+    "Set requirepass or ACL users there, put the password into PYAGENT_ORCH_REDIS_URL "
+    "(redis://:PASSWORD@host:6379/0), and see docs/production.md#who-may-reach-redis"
+)
+
+
 class Runtime:
     """The engine's state of one app, `app.pyagent_orch`.
 
@@ -84,13 +94,19 @@ class Runtime:
     def warn_if_exposed(self) -> None:
         """Say loudly, once for each worker and beat, when Redis may be open to strangers."""
         if self.address.is_exposed:
-            logger.warning(
-                "Redis at %s is reached over a network, and PYAGENT_ORCH_REDIS_URL has no "
-                "password: whoever else reaches it can run agents, read all outputs and delete "
-                "everything. Set requirepass or ACL users there, put the password into the URL "
-                "(redis://:PASSWORD@host:6379/0), and see docs/production.md#who-may-reach-redis",
-                self.address.label,
+            how = "is reached over a network, and PYAGENT_ORCH_REDIS_URL has no"
+            logger.warning(_EXPOSED, self.address.label, how, _REMEDY)
+        elif not self.address.is_socket:
+            from pyagent_orch.store.inspect.access import open_door
+
+            settings = self.settings
+            door = open_door(
+                self.address,
+                connect_timeout=settings.connect_timeout_seconds,
+                socket_timeout=settings.socket_timeout_seconds,
             )
+            if door:
+                logger.warning(_EXPOSED, self.address.label, f"serves {door} and wants no", _REMEDY)
 
     @property
     def store(self) -> Store:

@@ -43,7 +43,7 @@ class OrchestratorConnectionError(PyAgentOrchError, ConnectionError):
 
     def __str__(self) -> str:
         return (
-            f"Redis at {self.address} is out of reach: {self.reason}. "
+            f"Redis at {self.address} is out of reach: {self.reason.rstrip('.')}. "
             "Check that it runs, or set PYAGENT_ORCH_REDIS_URL."
         )
 

@@ -150,12 +150,15 @@ def test_a_task_has_a_short_preview_of_its_input_and_output(
     assert "X" * 1_100 not in text
 
 
-def test_a_failed_task_says_why(inside: Page, monitor: Monitor) -> None:
-    task = monitor.submit("fail", "the source is gone", name="Why")
+def test_a_failed_task_says_why(
+    inside: Page, monitor: Monitor, shot: Callable[[str], None]
+) -> None:
+    task = monitor.submit("fail", "the source is gone", name="Read the letters")
     task.wait(timeout=10)
     text = monitor.open(inside, task, "FAILURE")
     assert "FAILURE" in text
     assert "ValueError('the source is gone')" in text
+    shot("flower-task")
 
 
 def test_hostile_text_is_shown_as_text(inside: Page, monitor: Monitor) -> None:

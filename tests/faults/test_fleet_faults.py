@@ -1,4 +1,4 @@
-"""What happens to a whole fleet and its clients: deploys, long tasks, wrong clocks, copies."""
+"""What happens to a whole fleet and its clients: kills, long tasks, wrong clocks, copies."""
 
 from __future__ import annotations
 
@@ -25,24 +25,6 @@ from support.rig import AGENTS, FAST, KILLS, Rig
 pytestmark = [
     pytest.mark.faults, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(1200),
 ]  # fmt: skip
-
-
-def test_rolling_restarts_under_load_cost_no_task_and_no_second_run(
-    rig: Callable[..., Rig], report: Report, faults: int
-) -> None:
-    it = rig(workers=4)
-    it.begin(seconds=(0.2, 1.5))
-    for _ in range(-(-faults // 4)):
-        for old in it.living:
-            it.start()
-            until(lambda old=old: it.is_busy(old), 20)
-            it.faults += 1
-            it.load.fault()
-            old.kill(signal.SIGTERM)
-            assert old.process.wait(15) == 0
-    account = it.settle()
-    report.add("rolling restart of 4 workers", it.faults, account)
-    assert not account.started_again
 
 
 @pytest.mark.parametrize("kind", KILLS)

@@ -64,7 +64,7 @@ def test_the_tour_of_the_docs_runs_as_it_is_written(
     with worker_of(command, "--agents", "my_agents"):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
-            cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False,
+            cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for expected in ("HELLO\n", "GOOD MORNING\n", "ZeroDivisionError", "cancelled\n"):

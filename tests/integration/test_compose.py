@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from support.compose import Stack, env_file
@@ -38,6 +39,11 @@ def test_the_stack_comes_up_works_is_seen_to_die_and_stops_cleanly(stack: Stack)
         until(lambda name=name: stack.is_well(name), 60, pause=0.2)
     done = stack.run("worker", "pyagent-orch", "submit", "hello", "world", "--wait")
     assert done.stdout.strip() == "Hello, world!", (done, stack.logs())
+    # The web example's agent is one of the fleet's.
+    with httpx.Client(base_url=stack.web, timeout=30) as client:
+        asked = {"agent": "storyteller", "input": "an owl"}
+        made = client.post("/agents/tasks", json=asked).raise_for_status().json()
+        until(lambda: client.get(f"/agents/tasks/{made['id']}").json()["status"] == "completed", 30)
     for name in ("worker", "beat"):
         until(lambda name=name: stack.health(name).stdout.count(f"{name}-") == 2, 20)
     examined = stack.run("worker", "pyagent-orch", "doctor", "--quiet")
@@ -47,7 +53,7 @@ def test_the_stack_comes_up_works_is_seen_to_die_and_stops_cleanly(stack: Stack)
         how = signal.SIGKILL if name in {"beat", "redis"} else signal.SIGTERM
         codes = stack.signal(name, how)
         # A web server ends by the very signal that it was asked with, after its own good-bye.
-        clean = -how if how is signal.SIGKILL or name == "dashboard" else 0
+        clean = -how if how is signal.SIGKILL or name in {"dashboard", "web"} else 0
         assert set(codes) == {clean}, (name, codes, stack.logs())
         until(lambda name=name: not stack.is_well(name), 15)
         assert name == "redis" or stack.is_well("redis")

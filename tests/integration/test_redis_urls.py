@@ -126,6 +126,18 @@ def test_tls_works_and_the_certificate_is_checked(
             assert PASSWORD not in str(caught.value)
 
 
+def test_only_who_has_a_certificate_is_let_in_where_one_is_asked_for(
+    raw: RawServer, certificates: Certificates, tmp_path: Path
+) -> None:
+    with TlsProxy(certificates, raw.port, asks=True) as proxy:
+        url = f"rediss://:{PASSWORD}@127.0.0.1:{proxy.port}/0?ssl_ca_certs={certificates.authority}"
+        with Orchestrator(redis_url=url) as stranger, pytest.raises(OrchestratorConnectionError):
+            stranger.start()
+        assert proxy.accepted == 0
+        shown = f"&ssl_certfile={certificates.certificate}&ssl_keyfile={certificates.key}"
+        assert_works(url + shown, tmp_path).close()
+
+
 # --- Sentinel ------------------------------------------------------------------------------------
 
 

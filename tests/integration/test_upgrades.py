@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from pyagent_orch import LayoutError, Orchestrator, Settings, Task, Workflow
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.store.keys import LAYOUT
-from support.fleet import Fleet, until
+from support.fleet import ROOT, Fleet, until
 from support.fleet_agents import echo
 from support.snapshot import SNAPSHOTS, load
 
@@ -158,5 +160,9 @@ def test_a_namespace_that_a_newer_version_has_taken_over_is_refused_by_every_wri
     assert late.process.wait(30) == os.EX_CONFIG
 
 
-def test_the_first_released_layout_is_among_those_that_are_read() -> None:
-    assert "0.1.0" in VERSIONS
+def test_each_released_version_has_a_snapshot() -> None:
+    """Also the one to be released: a new number in pyproject.toml wants a new snapshot."""
+    released = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    missing = {project["version"], *released} - set(VERSIONS)
+    assert not missing, f"tests/snapshots/take.py takes one of {missing}"

@@ -36,6 +36,7 @@ def test_the_fastapi_example_streams_a_story_to_its_page(tmp_path: Path) -> None
     with running("web_fastapi.py", tmp_path) as client:
         assert "story.js" in client.get("/").text
         assert client.get("/story.js").status_code == 200
+        assert client.get("/", headers={"Host": "rebound.example"}).status_code == 400
         made = client.post("/agents/tasks", json={"agent": "storyteller", "input": "an owl <b>"})
         text, events = told(client, made.json()["id"])
         assert sum(one.name == "text" for one in events) > 1

@@ -110,7 +110,9 @@ class Stack:
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
         self.directory = directory
-        redis, flower, dashboard, metrics = free_ports(4)
+        redis, flower, dashboard, metrics, web = free_ports(5)
+        self.web = f"http://127.0.0.1:{web}"
+        """Where the web example is."""
         data, tools = directory / "data", directory / "bin"
         for folder in (data, tools):
             folder.mkdir()
@@ -122,6 +124,7 @@ class Stack:
                 "5555": str(flower),
                 "8700": str(dashboard),
                 "9464": str(metrics),
+                "8000": str(web),
                 "0.0.0.0": "127.0.0.1",
                 "--dir /data": f"--dir {data}",
                 "/tmp/server.conf": f"{directory}/server.conf",
@@ -143,8 +146,8 @@ class Stack:
     def start(self, service: str) -> None:
         """Start as many of it as the file says."""
         found = self.services[service]
-        ours = "build" in found
-        command = [*(entrypoint() if ours else ()), *found["command"]]
+        before = found.get("entrypoint", entrypoint()) if "build" in found else ()
+        command = [*before, *found["command"]]
         for number in range(int(found.get("deploy", {}).get("replicas", 1))):
             with (self.directory / f"{service}-{number}.log").open("wb") as log:
                 self.processes.setdefault(service, []).append(

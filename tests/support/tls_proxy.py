@@ -49,11 +49,15 @@ class TlsProxy:
     Args:
         certificates: what it shows.
         target: the port on loopback behind it.
+        asks: whether clients have to show a certificate of the same authority.
     """
 
-    def __init__(self, certificates: Certificates, target: int) -> None:
+    def __init__(self, certificates: Certificates, target: int, *, asks: bool = False) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificates.certificate, certificates.key)
+        if asks:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(certificates.authority)
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]

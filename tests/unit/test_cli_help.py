@@ -55,6 +55,14 @@ def test_every_help_says_what_it_does_how_and_how_it_ends(words: str) -> None:
     assert max(map(len, prose.splitlines())) <= 100
 
 
+@pytest.mark.parametrize("words", ["", "health", "schedules"])
+def test_a_list_of_commands_has_whole_sentences(words: str) -> None:
+    # Behind the usage, in which `...` means something.
+    text = help_of(words).partition("\n")[2]
+    assert "..." not in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
 @pytest.mark.parametrize("words", LEAVES)
 def test_every_option_says_what_it_means(words: str) -> None:
     options = [one for one in LEAVES[words].params if isinstance(one, click.Option)]

@@ -20,7 +20,8 @@ def lines() -> list[tuple[str, tuple[str, ...]]]:
     """Where it stands, and the words behind the program's name."""
     found: list[tuple[str, tuple[str, ...]]] = []
     for name, service in load(env_file(ROOT / ".env.example") | _filled())["services"].items():
-        if "build" in service:
+        # One with an entry point of its own runs no command of ours.
+        if "build" in service and "entrypoint" not in service:
             found.append((f"compose {name}", tuple(service["command"])))
         check = service["healthcheck"]["test"]
         if check[1] == "pyagent-orch":

@@ -57,6 +57,8 @@ def test_a_worker_has_its_time_to_stop_and_a_name_of_its_own() -> None:
     # SIGTERM for the worker alone: its pool is its own business.
     assert service["KillMode"] == ["mixed"]
     assert "--name worker-%i" in service["ExecStart"][0]
+    # The largest pool of docs/production.md, and the threads of the worker itself.
+    assert int(service["TasksMax"][0]) >= 2 * 512
 
 
 def test_the_example_of_the_environment_is_one() -> None:

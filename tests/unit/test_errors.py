@@ -120,6 +120,11 @@ def test_an_unknown_agent_is_told_with_the_nearest_name() -> None:
     assert "known: none" in str(exceptions.AgentNotFoundError("x"))
 
 
+def test_an_outage_is_told_in_whole_sentences() -> None:
+    text = str(exceptions.OrchestratorConnectionError("r:6379", "Connection refused."))
+    assert text.startswith("Redis at r:6379 is out of reach: Connection refused. Check")
+
+
 def test_a_bulk_submit_that_stopped_names_the_first_task_to_send_again() -> None:
     text = str(exceptions.SubmitError(["a"], ["b", "c"], "Redis went away"))
     assert "1 tasks were recorded and 2 were not (first: b): Redis went away" in text

@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
-from socket import AF_UNSPEC, SOCK_STREAM, getaddrinfo
 from typing import Any
 from uuid import uuid4
 
 import redis
-from redis.sentinel import SentinelConnectionPool
 
 from pyagent_orch.store.connection import named_errors
+from pyagent_orch.store.inspect.access import bound_to, is_local, lets_anyone_in, stranger_to
 from pyagent_orch.store.keys import Keys
 
 _SETTINGS = ("appendfsync", "bind", "protected-mode", "save")
@@ -52,6 +50,11 @@ class ServerFacts:
     write_problem: str = ""
     """Why it does not write, in its own words; empty when it does."""
 
+    @property
+    def bound_to(self) -> str:
+        """The addresses at which other machines reach it, for people; empty: there are none."""
+        return bound_to(self.settings, self.info.get("tcp_port"))
+
 
 def look_at_server(client: redis.Redis, label: str, keys: Keys, queue: str) -> ServerFacts:
     """Collect the facts.
@@ -87,17 +90,17 @@ def look_at_server(client: redis.Redis, label: str, keys: Keys, queue: str) -> S
         user = ask("ACL WHOAMI", client.acl_whoami, "")
         refused.pop("ACL WHOAMI", None)
         problem = _probe(client, keys, queue, refused)
-        stranger = _stranger(client)
+        stranger = stranger_to(client)
     return ServerFacts(
         label=label,
-        is_local=_is_local(stranger),
+        is_local=is_local(stranger),
         is_encrypted=issubclass(stranger.connection_class, redis.SSLConnection),
         info=info,
         settings={name: str(value) for name, value in settings.items()},
         clock_skew_seconds=skew,
         round_trip_seconds=round_trip,
         user=str(user),
-        lets_anyone_in=_lets_anyone_in(stranger),
+        lets_anyone_in=lets_anyone_in(stranger),
         refused=refused,
         write_problem=problem,
     )
@@ -148,45 +151,3 @@ def _probe(client: redis.Redis, keys: Keys, queue: str, refused: dict[str, str])
             elif command.startswith("EVAL"):
                 problem = problem or str(error)
     return problem
-
-
-def _stranger(client: redis.Redis) -> redis.ConnectionPool:
-    """Connections to the same server, without a login."""
-    pool = client.connection_pool
-    without = {"username", "password", "credential_provider", "connection_pool"}
-    options = {name: value for name, value in pool.connection_kwargs.items() if name not in without}
-    kind = pool.connection_class
-    if isinstance(pool, SentinelConnectionPool):
-        # These connections ask their pool for the primary's address; ours shall have it.
-        options["host"], options["port"] = pool.get_master_address()
-        encrypted = issubclass(kind, redis.SSLConnection)
-        kind = redis.SSLConnection if encrypted else redis.Connection
-    return redis.ConnectionPool(connection_class=kind, **options)
-
-
-def _is_local(pool: redis.ConnectionPool) -> bool:
-    """Whether it is a socket file, or a host that is this one by every address it has."""
-    options = pool.connection_kwargs
-    if "path" in options:
-        return True
-    try:
-        found = getaddrinfo(str(options.get("host", "localhost")), None, AF_UNSPEC, SOCK_STREAM)
-    except OSError:
-        return False
-    return all(ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in found)
-
-
-def _lets_anyone_in(pool: redis.ConnectionPool) -> bool | None:
-    """Knock without a password."""
-    stranger = redis.Redis(connection_pool=pool)
-    try:
-        stranger.ping()
-    except (redis.exceptions.AuthenticationError, redis.exceptions.ResponseError):
-        # Or its default user may connect and do nothing.
-        return False
-    except (redis.exceptions.RedisError, OSError):
-        return None
-    finally:
-        stranger.close()
-        pool.disconnect()
-    return True
