@@ -23,6 +23,7 @@ def main() -> None:
     )
     print(result.reasoning_chain)
     print(f"\nAnswer:\n{result.final_answer}")
+    print(f"\n{result.turns} turns, {result.usage}")
 
 
 if __name__ == "__main__":

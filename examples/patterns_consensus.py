@@ -25,9 +25,7 @@ def main() -> None:
     print(result.votes)
     if result.not_needed:
         print("not needed:", ", ".join(result.not_needed))
-    print(
-        f"{result.turns} turns, {result.usage.total_tokens} tokens, ${result.usage.cost_usd or 0}"
-    )
+    print(f"{result.turns} turns, {result.usage}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def main() -> None:
     )
     print(result.transcript)
     print(f"\nWinner after {result.rounds} rounds: {result.winner}\n{result.final_verdict}")
+    print(f"\n{result.turns} turns, {result.usage}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main() -> None:
     )
     print(result.delegations)
     print(f"\nFinal answer:\n{result.output}")
-    print(f"\n{result.turns} turns, {result.usage.total_tokens} tokens")
+    print(f"\n{result.turns} turns, {result.usage}")
     workflow = default_orchestrator().get_workflow(result.workflow_id)
     for task in workflow.tasks:
         print(f"  {task.status.name:<10} {task.name}")

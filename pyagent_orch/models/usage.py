@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_LEAST_SHOWN = 0.0001
+"""US dollars."""
+
 
 class Usage(BaseModel):
     """Tokens, requests and money of one run, as the model's library counted them.
 
-    Frozen, JSON. Adds up with `+`; the price of an unknown part is unknown.
+    Frozen, JSON. Adds up with `+`; the price of an unknown part is unknown. Prints as
+    `3 requests, 1,250 tokens, $0.0021`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +29,16 @@ class Usage(BaseModel):
     def total_tokens(self) -> int:
         """Tokens in and out."""
         return self.input_tokens + self.output_tokens
+
+    def __str__(self) -> str:
+        requests = "1 request" if self.requests == 1 else f"{self.requests:,} requests"
+        price = "price unknown"
+        if self.cost_usd is not None:
+            # Rounded, a cheap call would look free.
+            small = 0 < self.cost_usd < _LEAST_SHOWN
+            price = f"less than ${_LEAST_SHOWN}" if small else f"${self.cost_usd:.4f}"
+        told = f", {price}" if self.requests else ""
+        return f"{requests}, {self.total_tokens:,} tokens{told}"
 
     def __add__(self, other: Usage) -> Usage:
         known = [usage.cost_usd for usage in (self, other) if usage.requests]

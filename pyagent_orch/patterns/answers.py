@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyagent_orch.models.values import JSONValue, to_json
@@ -19,7 +19,7 @@ KEPT = 50_000
 READ = 100_000
 """A longer text is not looked at for a vote or a plan: nobody answers a question so."""
 _MOST_OBJECTS = 20
-_FENCE = re.compile(r"^\s*```[\w-]*\s*$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
 _OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 """They turn the direction of text around, or end a line, where nobody sees it."""
 
@@ -61,8 +61,14 @@ def _harmless(char: str) -> str:
     return char
 
 
-def json_objects(text: str) -> tuple[list[Mapping[str, Any]], str]:
+def json_objects(
+    text: str, shown: Callable[[Mapping[str, Any]], str] = lambda _: ""
+) -> tuple[list[Mapping[str, Any]], str]:
     """The JSON objects in a text, and what stands around them.
+
+    Args:
+        text: what was answered.
+        shown: what an object is replaced by in what stands around it.
 
     Raises:
         TwiceError: one of them has a key twice.
@@ -85,6 +91,7 @@ def json_objects(text: str) -> tuple[list[Mapping[str, Any]], str]:
             at = start + 1
             continue
         found.append(value)
+        rest.append(shown(value))
     rest.append(text[at:])
     return found, _FENCE.sub("", "".join(rest))
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pyagent_orch.models.values import JSONValue
+from pyagent_orch.patterns import doubts
 from pyagent_orch.patterns.answers import (
     READ,
     TwiceError,
@@ -22,7 +23,7 @@ from pyagent_orch.patterns.answers import (
     text_of,
     unwrapped,
 )
-from pyagent_orch.patterns.prose import ABSTAIN, APPROVE, DOUBT, REJECT, sentences, vote_in
+from pyagent_orch.patterns.prose import ABSTAIN, APPROVE, DOUBT, LONG, REJECT, pieces, vote_in
 
 INVALID = "invalid"
 REASON_KEPT = 4_000
@@ -61,19 +62,28 @@ VERDICT_SCHEMA: dict[str, Any] = {
 }
 """What a judging model is asked to answer."""
 
-_VOTE_KEYS = ("vote", "decision", "verdict", "ballot", "answer", "choice")
+_MARK, _LINE = "\x00", "\n"
+_VOTE_KEYS = ("vote", "decision", "verdict", "ballot", "answer", "choice", "final_vote",
+              "final_decision", "final_answer")  # fmt: skip
+_TERM_KEYS = ("condition", "conditions", "conditional")
 _FLAGS = {"approve": APPROVE, "approved": APPROVE, "reject": REJECT, "rejected": REJECT,
           "abstain": ABSTAIN}  # fmt: skip
 _REASON_KEYS = ("reasoning", "reason", "rationale", "explanation", "justification")
 _CONFIDENCE = re.compile(r"confidence\W{0,6}(\d{1,3}(?:\.\d{1,6})?)\s*(%?)", re.IGNORECASE)
 _WINNER = re.compile(
     r"(?:(?:the )?winner(?: is|:| =) ?(?:the )?(?P<label>pro|con)"
-    r"|(?:verdict|decision): ?(?P<verdict>pro|con)"
+    r"|(?:my |final )*(?:verdict|decision): ?(?P<verdict>pro|con)"
     r"|(?:the )?(?P<named>pro|con)(?: side)? (?:wins|won)"
     r"|(?P<bare>pro|con))(?P<rest>\b.*)"
 )
 _BARE_END = re.compile(r"\s*(?:$|[.,;:!(]|because\b|since\b)")
-_UNSURE = re.compile(r"\b(?:or|if|unless|not|but|neither|both|draw|tie)\b")
+_UNSURE = re.compile(
+    r"\b(?:or|if|unless|not|but|neither|both|draw|tie|maybe|perhaps|probably|possibly|guess|suppose"
+    r"|kidding|says|said|although|though|however|only|rounds?|and (?:pro|con))\b"
+    r"|\b(?:pro|con)(?: side)? (?:wins|won)\b"
+)
+_WON = re.compile(r"\b(pro|con)(?: side)? (?:wins|won)\b")
+_ON_WINNING = re.compile(r"\b(?:w[io]ns?|winner|verdict|better|decision)\b")
 
 
 class Ballot(BaseModel):
@@ -128,14 +138,33 @@ def read_ballot(agent: str, answer: JSONValue, weight: float = 1.0) -> Ballot:
         problem = f"its answer has {len(answer)} characters, more than {READ} are not read"
         return invalid_ballot(agent, problem, weight)
     try:
-        objects, rest = json_objects(answer)
+        objects, text = json_objects(answer.replace(_MARK, " "), _marked)
     except TwiceError:
         return invalid_ballot(agent, "a key stands twice in its JSON", weight, answer)
     voting = [one for one in objects if _vote_of(one) is not None]
-    readings = {_vote_of(one) for one in voting} | {vote_in(rest)}
-    readings.discard(None)
-    vote = readings.pop() if len(readings) == 1 else DOUBT if readings else None
+    votes = {_vote_of(one) for one in voting}
+    # An object says what its vote says in words, so what stands around it can spoil it.
+    vote = DOUBT if DOUBT in votes or len(votes) > 1 else vote_in(_in_words(text))
     return _ballot(agent, vote, voting[0] if voting else {}, answer, weight)
+
+
+def _marked(ballot: Mapping[str, Any]) -> str:
+    vote = _vote_of(ballot)
+    return "" if vote in (None, DOUBT) else f"{_MARK}{vote}{_MARK}"
+
+
+def _in_words(text: str) -> str:
+    """Votes of JSON as sentences of their own, unless the text around goes on with them."""
+    parts = text.split(_MARK)
+    for place in range(1, len(parts), 2):
+        before, after = parts[place - 1], parts[place + 1].lstrip()
+        head = before.rstrip()
+        alone = not head or head[-1] in ":.!?" or "\n" in before[len(head) :]
+        goes_on = after[:1].islower() or after[:1] in (",", ";", "?")
+        end = " " if goes_on else ".\n"
+        parts[place] = f"{_LINE if alone else ' '}{parts[place]}{end}"
+        parts[place + 1] = after
+    return "".join(parts)
 
 
 def invalid_ballot(agent: str, problem: str, weight: float = 1.0, said: str = "") -> Ballot:
@@ -176,6 +205,8 @@ def _vote_of(answer: Mapping[str, Any]) -> str | None:
             readings.add(_vote_of_value(value))
         elif name in _FLAGS:
             readings.add(_flag(name, value))
+        elif name in _TERM_KEYS and value:
+            readings.add(DOUBT)
     readings.discard("")
     if len(readings) > 1:
         return DOUBT
@@ -258,13 +289,21 @@ def _winner_of(answer: Mapping[str, Any]) -> str | None:
 
 
 def _winners_in(text: str) -> set[str | None]:
+    """Who is said to win; None stands for words that take it back."""
     found: set[str | None] = set()
-    for sentence in sentences(text):
-        match = _WINNER.match(sentence)
-        if match is None:
-            continue
-        rest = match["rest"]
-        if _UNSURE.search(rest) or (match["bare"] and not _BARE_END.match(rest)):
+    aside: set[str | None] = set()
+    before = question = ""
+    for whole, asks in pieces(text):
+        sentence = whole[:LONG]
+        match = None if asks or doubts.introduces(before) else _WINNER.match(sentence)
+        is_off = bool(match and match["bare"] and question and not _ON_WINNING.search(question))
+        question, before = (sentence, "") if asks else ("", sentence)
+        if match is None or is_off or _UNSURE.search(match["rest"]) or (
+            match["bare"] and not _BARE_END.match(match["rest"])
+        ):  # fmt: skip
+            aside |= set() if asks else set(_WON.findall(sentence))
+            if found and doubts.retracts(sentence):
+                found.add(None)
             continue
         found.add(match["label"] or match["verdict"] or match["named"] or match["bare"])
-    return found
+    return found | aside if found else found

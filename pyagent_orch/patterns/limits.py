@@ -70,6 +70,14 @@ class Ledger(BaseModel):
                 usage = usage + spent if usage.requests else spent
         return cls(turns=kept.turns, usage=usage, counted=tuple(counted))
 
+    def total(self, call: FlowCall) -> Usage:
+        """What the run has used, also in failed attempts of turns that it ends without."""
+        total = self.usage
+        for one in call.outcomes.values():
+            if one.usage is not None and not one.status.is_final:
+                total = total + one.usage if total.requests else one.usage
+        return total
+
     def reached(self, limits: Limits, elapsed: float) -> Limit | None:
         """The first limit that no further turn is allowed by."""
         if limits.seconds is not None and elapsed >= limits.seconds:

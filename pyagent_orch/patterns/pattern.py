@@ -125,7 +125,7 @@ def done(
     """The end of a run: its result with what it took."""
     full = result.model_copy(
         update={
-            "usage": ledger.usage,
+            "usage": ledger.total(call),
             "turns": ledger.turns,
             "stopped_by": stopped_by,
             "workflow_id": call.workflow_id,

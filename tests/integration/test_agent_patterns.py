@@ -23,6 +23,7 @@ from pyagent_orch import (
     agent,
     default_orchestrator,
 )
+from pyagent_orch.config import Settings
 from pyagent_orch.exceptions import InvalidTaskError, InvalidWorkflowError, WorkflowFailedError
 from pyagent_orch.states import WorkflowStatus
 from support.chat_server import Behaviour, ChatRequest, ChatServer, answer, failure, hang, tool_call
@@ -396,6 +397,19 @@ def test_voters_that_no_longer_matter_are_cancelled_and_not_billed(
     workflow = orch.get_workflow(result.workflow_id)
     assert workflow.status is WorkflowStatus.COMPLETED
     assert workflow.usage.requests == 5
+
+
+def test_voters_that_wait_for_a_slot_are_never_asked_once_the_decision_is_certain(
+    embedded: Callable[..., Orchestrator], models: ChatServer
+) -> None:
+    models.default = tool_call("final_result", vote="approve", reasoning="Fine.")
+    orch = embedded(settings=Settings(concurrency=1, model="openai:any"))
+    result = AgentPatterns.consensus(
+        "q", [agent(f"You are voter {n}") for n in range(1, 10)], orchestrator=orch
+    )
+    assert (result.decision, len(result.not_needed)) == ("approved", 4)
+    # By the model server's own count, and not by ours.
+    assert len(models.requests) == result.usage.requests == 5
 
 
 def test_a_failed_voter_does_not_fail_the_run(embedded: Callable[..., Orchestrator]) -> None:

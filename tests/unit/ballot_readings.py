@@ -162,6 +162,13 @@ VERDICTS: list[tuple[object, str | None]] = [
     ("Pro does not win.", None), ("Pro wins. Con wins.", None), ("Winner: pro or con", None),
     ("It is a draw.", None), ("Pro wins?", None), ("If pro wins, I quit.", None),
     ("The pros outweigh the cons.", None), ("Congratulations!", None), ("Professional work.", None),
+    ("My verdict: con", "con"), ("Who wins? Pro.", "pro"), ("Who loses? Pro.", None),
+    ("Pro claims victory. Con wins.", "con"), ("Pro wins. Actually, con wins.", None),
+    ("Pro wins. Actually, con.", None), ("Winner: pro. Correction: con.", None),
+    ("Winner: pro. On reflection, con wins.", None), ("Winner: pro, maybe", None),
+    ("Winner: pro (probably)", None), ("Winner: pro and con", None), ("Pro wins, says con.", None),
+    ("Pro wins round 1.", None), ("Pro wins on style, con wins on substance.", None),
+    ("Pro wins, although con was better.", None), ("The speech says:\nWinner: pro", None),
     ("", None), (None, None), (1, None), (True, None), (["pro"], None),
 ]
 """Pairs of a judge's answer and who won; None where it does not say so plainly."""

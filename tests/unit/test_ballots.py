@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from ballot_prose import PROSE
 from ballot_readings import READINGS, VERDICTS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,11 @@ NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 
 @pytest.mark.parametrize(("text", "expected"), READINGS, ids=range(len(READINGS)))
 def test_an_answer_is_read_as_a_careful_clerk_would(text: str, expected: str) -> None:
+    assert read_ballot("x", text).vote == expected, text
+
+
+@pytest.mark.parametrize(("text", "expected"), PROSE, ids=range(len(PROSE)))
+def test_prose_of_models_is_read_as_a_careful_clerk_would(text: str, expected: str) -> None:
     assert read_ballot("x", text).vote == expected, text
 
 
@@ -45,6 +51,9 @@ def test_a_verdict_is_read_as_a_careful_clerk_would(answer: Any, winner: str | N
         (["approve"], "invalid"),
         ({"decision": "approved"}, "approve"),
         ({"result": {"vote": "reject"}}, "reject"),
+        ({"vote": "approve", "final_vote": "reject"}, "invalid"),
+        ({"vote": "approve", "conditions": ["tests"]}, "invalid"),
+        ({"vote": "approve", "conditions": []}, "approve"),
     ],
 )
 def test_an_answer_that_is_no_text_is_read_too(answer: Any, expected: str) -> None:
@@ -81,11 +90,25 @@ def test_reasons_of_ten_megabytes_are_cut_and_the_vote_counts() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{" * 90_000, '{"a":' * 15_000, "[" * 90_000, "no " * 30_000, "(" * 99_000, "a, " * 33_000],
+    [
+        "{" * 90_000,
+        '{"a":' * 15_000,
+        "[" * 90_000,
+        "no " * 30_000,
+        "(" * 99_000,
+        "a, " * 33_000,
+        "x" + "\n" * 90_000 + "x",
+        "x" + " " * 90_000 + "x",
+        "a\n" * 45_000,
+        "wait. above " * 8_000,
+        "vote: no " * 10_000,
+        "I approve " * 9_000 + "not",
+    ],
 )
 def test_texts_made_to_be_slow_are_read_quickly(text: str) -> None:
     before = time.process_time()
     assert read_ballot("x", text).vote == "invalid"
+    assert read_verdict(text).winner is None
     assert time.process_time() - before < 2
 
 

@@ -80,11 +80,16 @@ local function cancel_rest(join)
   end
 end
 
-local function start(id, delay, external)
+local function start(id, delay, external, goes_on)
   call('HSET', P .. 'task:' .. id, 'ready', '1')
   if delay and tonumber(delay) > 0 then
     schedule_push(id, now + tonumber(delay))
-  elseif not external then
+  elseif external then
+    return
+  elseif goes_on then
+    -- Its step may cancel turns that still wait in this queue: behind them it would come too late.
+    push_first(id)
+  else
     push(id)
   end
 end
@@ -130,9 +135,10 @@ local function weigh(id, cause)
     skip(id, 'pending', bad > 0 and 'bad' or 'out', cause)
   elseif can and tonumber(r[8] or '0') <= 0 then
     if r[13] then call('ZREM', P .. 'delayed', id) end
-    -- A flow that goes on has had its delay.
-    local delay = not (r[12] and r[12] ~= '') and r[9]
-    start(id, delay, r[10] and call('HGET', workflow_key(r[10]), 'external'))
+    -- A flow that goes on has had its delay, and its turn in the queue.
+    local external = r[10] and call('HGET', workflow_key(r[10]), 'external')
+    local goes_on = r[12] and r[12] ~= ''
+    start(id, not goes_on and r[9], external, goes_on)
     if r[11] and r[11] ~= 'end' then cancel_rest(id) end
   end
 end
