@@ -22,10 +22,15 @@ call('HSET', P .. 'worker:' .. worker, 'name', name, 'info', ARGV[3], 'held', ta
 call('PEXPIRE', P .. 'worker:' .. worker, RECORD_TTL)
 if not old_lease then event('worker.online', name, 'info', ARGV[3]) end
 
+-- A flow that goes on comes before the turns that it waited for, as in joins.lua.
+local function push_in_turn(id)
+  if call('HGET', P .. 'task:' .. id, 'expanded') then push_first(id) else push(id) end
+end
+
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'delayed', '-inf', now, 'LIMIT', 0, 500)) do
   call('ZREM', P .. 'delayed', id)
   local status = call('HGET', P .. 'task:' .. id, 'status')
-  if status and not FINAL[status] then push(id) end
+  if status and not FINAL[status] then push_in_turn(id) end
 end
 
 for _, workflow in ipairs(call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now, 'LIMIT', 0, 20)) do
@@ -112,7 +117,7 @@ local function find_lost_messages()
         call('ZADD', P .. 'suspects', now, id)
       elseif now - since >= SUSPECT_MS then
         call('ZREM', P .. 'suspects', id)
-        push(id)
+        push_in_turn(id)
         bump('recovered', 'message_lost')
         event('task.recovered', id, 'name', call('HGET', P .. 'task:' .. id, 'name'), 'worker', '')
       end
