@@ -121,7 +121,7 @@ class StateFile:
         """
         with self._scribe.following:
             if not self._begun:
-                self.witness.catch_up()
+                self.witness.compare()
                 self._begun = True
                 restore_callbacks(self._scribe, listener, adopter)
 

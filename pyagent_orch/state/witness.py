@@ -7,6 +7,7 @@ has been told that something is final finds it in the file.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from pyagent_orch.exceptions import OrchestratorConnectionError, StateFileError
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 _ENDS = frozenset({"completed", "failed", "cancelled", "skipped"})
 _STEPS = frozenset({"retried", "requeued", "expanded", "recovered"})
 """What else changes a task or a workflow in a way that is worth an entry."""
+_RETRY_SECONDS = 5.0
+"""When a comparison that the disk has refused is made again."""
 _JOB_STEPS = frozenset(
     {
         "scheduled", "changed", "paused", "resumed", "fired", "skipped", "queued", "missed",
@@ -37,6 +40,8 @@ class StateWitness:
         self._scribe = scribe
         self._position = (0, 0)
         self._compared = False
+        self._next_try: float | None = None
+        """When the comparison is due that the disk has refused; None: none is."""
 
     def see(self, events: Sequence[Event]) -> None:
         """Take a page of events, before anybody else hears of them.
@@ -46,6 +51,8 @@ class StateWitness:
         """
         scribe = self._scribe
         with scribe.following:
+            if self._next_try is not None and time.monotonic() >= self._next_try:
+                self.catch_up()
             # Two listeners of a process show each event twice.
             fresh = [event for event in events if order_of(event.id) > self._position]
             keys: dict[Key, None] = dict(scribe.unsaved)
@@ -93,7 +100,21 @@ class StateWitness:
             logger.error("%s The callback of %s %s is called again.", error, noun, name)  # noqa: TRY400 - nothing to trace
 
     def catch_up(self) -> None:
-        """Compare with Redis, at first or after it was out of sight; what it lost it gets back.
+        """Compare with Redis after it was out of sight. What the disk refuses is logged, and
+        compared again later: whoever follows the stream has others to serve.
+
+        Raises:
+            OrchestratorConnectionError: Redis is out of reach.
+        """
+        try:
+            self.compare()
+        except StateFileError as error:
+            if self._next_try is None:
+                logger.error("%s It is compared with Redis again later.", error)  # noqa: TRY400 - nothing to trace
+            self._next_try = time.monotonic() + _RETRY_SECONDS
+
+    def compare(self) -> None:
+        """Compare with Redis; each takes what only the other one has.
 
         Raises:
             StateFileError: the file cannot be written.
@@ -103,7 +124,7 @@ class StateWitness:
             # What was before that is in the records, which are compared.
             self._position = order_of(self._scribe.store.events.last_id())
             restore(self._scribe, first=not self._compared)
-            self._compared = True
+            self._compared, self._next_try = True, None
 
     def drain(self) -> None:
         """Take the events that the listener has not shown yet; before the connection closes."""

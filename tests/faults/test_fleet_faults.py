@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,7 @@ from support.fleet import ROOT, TESTS, until
 from support.fleet_agents import die
 from support.load import Account
 from support.rig import AGENTS, FAST, KILLS, Rig
+from support.shifted_clock import ShiftedClock
 
 pytestmark = [
     pytest.mark.faults, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(1200),
@@ -61,23 +63,15 @@ def test_killed_workers_at_the_default_settings_are_healed_within_15_seconds(
         assert max(account.healing) < 15
 
 
-SHIFTED = """
-import os, time
-_now, _shift = time.time, float(os.environ["CLOCK_SHIFT"])
-time.time = lambda: _now() + _shift
-"""
-
-
 def test_the_clocks_of_workers_do_not_matter(
     rig: Callable[..., Rig], report: Report, faults: int
 ) -> None:
     """One worker an hour ahead, one an hour behind: leases and delays go by Redis' clock."""
     it = rig(workers=0)
-    (it.directory / "sitecustomize.py").write_text(SHIFTED)
-    path = os.pathsep.join([str(it.directory), str(ROOT), str(TESTS)])
-    for shift in ("3600", "-3600"):
-        clock = {**it.env, "CLOCK_SHIFT": shift, "PYTHONPATH": path}
-        it.fleet.start("threads", 4, env=clock)
+    for shift in (3600, -3600):
+        clock = ShiftedClock(it.directory / f"clock{shift}")
+        clock.set(shift)
+        it.fleet.start("threads", 4, env={**it.env, **clock.of_python(ROOT, TESTS)})
     it.begin(pause=0.2)
     delayed = [
         Task(noted, {"log": os.devnull, "seconds": 0.0}, delay=2.0) for _ in range(max(2, faults))
@@ -93,6 +87,41 @@ def test_the_clocks_of_workers_do_not_matter(
     assert {task.worker.split("@")[0] for task in it.load.tasks.values()} == {
         worker.name for worker in it.fleet.workers
     }
+
+
+def test_a_worker_whose_clock_steps_by_a_minute_runs_nothing_twice(
+    rig: Callable[..., Rig], report: Report, faults: int
+) -> None:
+    it = rig(workers=0)
+    clock = ShiftedClock(it.directory / "clock")
+    for _ in range(2):
+        it.fleet.start("threads", 4, env={**it.env, **clock.of_python(ROOT, TESTS)})
+    steps(it, clock, faults)
+    account = it.settle()
+    report.add("clock of the workers steps by 1 min", it.faults, account, it.recoveries)
+    assert not account.started_again
+
+
+def test_tasks_run_once_though_redis_clock_steps_by_a_minute(
+    rig: Callable[..., Rig], tmp_path: Path, report: Report, faults: int
+) -> None:
+    """Ahead, all leases look old; back, all of them last longer."""
+    clock = ShiftedClock(tmp_path / "clock")
+    environment = clock.of_a_server()
+    if environment is None:
+        pytest.skip("a C compiler (cc) is needed to set a server's clock")
+    it = rig(workers=2, concurrency=8, server_environment=environment)
+    steps(it, clock, faults)
+    account = it.settle()
+    report.add("clock of Redis steps by 1 min", it.faults, account, it.recoveries)
+    assert not account.started_again
+
+
+def steps(it: Rig, clock: ShiftedClock, faults: int) -> None:
+    """Under load, set a clock a minute ahead and back again."""
+    it.begin(seconds=(0.3, 2.0), pause=0.2)
+    for number in range(faults):
+        it.outage(lambda number=number: clock.set(60 * (1 - number % 2)), lambda: None, 1.5)
 
 
 def test_every_message_pushed_three_times_runs_once(

@@ -45,13 +45,13 @@ def test_killed_processes_cost_no_task(
         assert not account.ended_twice
 
 
-@pytest.mark.long
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    "pool", [pytest.param(pool, marks=LONG) for pool in ("threads", "prefork", "gevent")]
+)
 def test_frozen_workers_change_nothing_when_they_come_back(
-    rig: Callable[..., Rig], report: Report, faults: int
+    rig: Callable[..., Rig], report: Report, faults: int, pool: str
 ) -> None:
-    it = rig(workers=2)
+    it = rig(pool=pool, workers=2)
     # Few enough that what is taken over is not queued for longer than the worker is frozen.
     it.begin(seconds=(1.0, 2.0), pause=0.5)
     for _ in range(faults):
@@ -59,10 +59,10 @@ def test_frozen_workers_change_nothing_when_they_come_back(
         it.strike(victim, signal.SIGSTOP)
         # Beyond its lease, so that others take its tasks over.
         until(lambda victim=victim: not it.has_lease(victim), 20)
-        victim.kill(signal.SIGCONT)
+        victim.thaw()
         until(lambda victim=victim: it.has_lease(victim), 20)
     account = it.settle()
-    report.add("SIGSTOP beyond the lease", it.faults, account)
+    report.add(f"SIGSTOP beyond the lease: {pool}", it.faults, account)
 
 
 def interrupt_twice(worker: Worker) -> None:
@@ -87,7 +87,7 @@ STOPS: dict[str, Callable[[Worker], None]] = {
         *(
             pytest.param(how, pool, marks=LONG, id=f"{how}, {pool}, many times")
             for how in STOPS
-            for pool in ("threads", "prefork")
+            for pool in ("threads", "prefork", "gevent")
         ),
     ],
 )

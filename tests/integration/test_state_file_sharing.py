@@ -213,11 +213,9 @@ def test_a_redis_out_of_reach_at_the_start_is_taken_up_by_the_first_call(
         assert orch.status(task.id) is TaskStatus.PENDING
 
 
-def test_a_file_that_cannot_be_written_makes_submit_fail_and_takes_up_later(
-    embedded: Make, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    orch = embedded(state_file=path)
-    orch.submit(fleet_agents.echo, 0).result(timeout=20)
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """While it is set, the disk takes nothing."""
     real, full = os.pwrite, threading.Event()
 
     def pwrite(descriptor: int, content: bytes, offset: int) -> int:
@@ -226,6 +224,14 @@ def test_a_file_that_cannot_be_written_makes_submit_fail_and_takes_up_later(
         return real(descriptor, content, offset)
 
     monkeypatch.setattr(os, "pwrite", pwrite)
+    return full
+
+
+def test_a_file_that_cannot_be_written_makes_submit_fail_and_takes_up_later(
+    embedded: Make, path: Path, full: threading.Event
+) -> None:
+    orch = embedded(state_file=path)
+    orch.submit(fleet_agents.echo, 0).result(timeout=20)
     full.set()
     first = Task(fleet_agents.echo, 1, id="first")
     with pytest.raises(StateFileError, match=r"No space left.*\(first\) is recorded in Redis"):
@@ -238,6 +244,32 @@ def test_a_file_that_cannot_be_written_makes_submit_fail_and_takes_up_later(
     assert orch.submit(fleet_agents.echo, 3).result(timeout=20) == 3
     assert orch.get_task("first").result(timeout=20) == 1
     until(lambda: "first" in ids(path) and latest(path, "first")["output"] == 1)
+
+
+def test_a_full_disk_stops_nobody_who_waits_also_when_redis_was_away(
+    path: Path, full: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Then file and Redis are compared, which the disk refuses: the listener has to live on."""
+    import redis
+
+    with (
+        PrivateServer() as server,
+        Orchestrator(redis_url=server.url, state_file=path) as orch,
+        Orchestrator(redis_url=server.url) as other,
+        redis.from_url(server.url) as raw,
+    ):
+        first, second = (orch.submit(fleet_agents.echo, n, delay=LATER) for n in (1, 2))
+        full.set()
+        other.cancel(first.id)
+        assert first.wait(timeout=20).status is TaskStatus.CANCELLED
+        raw.client_kill_filter(_type="normal", skipme=True)
+        until(lambda: "compared with Redis again" in caplog.text)
+        other.cancel(second.id)
+        assert second.wait(timeout=20).status is TaskStatus.CANCELLED
+        assert status(path, first.id) is None
+        full.clear()
+        orch.submit(fleet_agents.echo, 3, delay=LATER)
+        until(lambda: {status(path, one.id) for one in (first, second)} == {"cancelled"})
 
 
 def test_the_file_says_its_format_first_and_is_its_owner_s_alone(

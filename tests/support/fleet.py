@@ -39,6 +39,10 @@ class Worker:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         self.process.send_signal(number)
 
+    def thaw(self) -> None:
+        """SIGCONT for the parent and all its children."""
+        os.killpg(self.process.pid, signal.SIGCONT)
+
     def stop(self, timeout: float = 15) -> int:
         """SIGTERM, then SIGKILL for what is left; the exit code."""
         if self.process.poll() is None:

@@ -31,11 +31,14 @@ class RawServer:
 
     Args:
         directory: where its append-only file lies.
+        environment: of its process; None: ours.
         options: further options of the server, without the dashes.
     """
 
-    def __init__(self, directory: Path, **options: str) -> None:
-        self.directory, self.options = directory, options
+    def __init__(
+        self, directory: Path, environment: dict[str, str] | None = None, **options: str
+    ) -> None:
+        self.directory, self.environment, self.options = directory, environment, options
         self.port = _free_port()
         if options.get("cluster-enabled") == "yes":
             # By itself 10,000 above the port, which need not exist.
@@ -54,8 +57,9 @@ class RawServer:
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         with (self.directory / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [find_server().path, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+                [find_server().path, *words], env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log,
+            )  # fmt: skip
         until(self.answers)
         return self
 

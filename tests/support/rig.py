@@ -29,6 +29,7 @@ KILLS = {
     "prefork child": ("prefork", "child"),
     "prefork parent": ("prefork", "parent"),
     "prefork group": ("prefork", "group"),
+    "gevent worker": ("gevent", "group"),
 }
 
 
@@ -42,6 +43,7 @@ class Rig:
         concurrency: of each.
         env: settings of the workers.
         server: options of the server.
+        server_environment: of its process; None: ours.
     """
 
     def __init__(
@@ -53,11 +55,12 @@ class Rig:
         concurrency: int = 4,
         env: dict[str, str] | None = None,
         server: dict[str, str] | None = None,
+        server_environment: dict[str, str] | None = None,
     ) -> None:
         directory.mkdir(exist_ok=True)
         self.directory, self.pool, self.count = directory, pool, workers
         self.concurrency, self.env = concurrency, {**AGENTS, **(FAST if env is None else env)}
-        self.raw = RawServer(directory, **(server or {}))
+        self.raw = RawServer(directory, server_environment, **(server or {}))
         self.killed: set[int] = set()
         self.faults = 0
         self.recoveries: list[float] = []
