@@ -52,7 +52,12 @@ class Group:
             leads, self._busy = not self._busy, True
         if not leads:
             # Either the answer is there, or it is this thread's turn to send.
-            call.turn.acquire()
+            try:
+                call.turn.acquire()
+            except BaseException:
+                # A gevent pool ends a run wherever it waits; nobody must wait for it.
+                self._desert(call)
+                raise
         if leads or call.leads:
             self._lead()
         if isinstance(call.answer, BaseException):
@@ -65,16 +70,37 @@ class Group:
             calls, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         try:
             answers = self._send([call.args for call in calls])
-        except BaseException as error:
+        except Exception as error:
             answers = [error] * len(calls)
+            raise
+        except BaseException:
+            # This thread's run is ended; the others', which only went along, are not.
+            answers = [ConnectionAbortedError("who sent it was ended")] * len(calls)
             raise
         finally:
             with self._mutex:
-                following = self._waiting[0] if self._waiting else None
-                self._busy = following is not None
+                following = self._next_leader()
             if following is not None:
-                following.leads = True
                 following.turn.release()
             for call, answer in zip(calls, answers, strict=True):
                 call.answer = answer
                 call.turn.release()
+
+    def _next_leader(self) -> _Call | None:
+        """Choose who sends what waits; with the mutex."""
+        following = self._waiting[0] if self._waiting else None
+        self._busy = following is not None
+        if following is not None:
+            following.leads = True
+        return following
+
+    def _desert(self, call: _Call) -> None:
+        """Wait no longer for an answer; and should it be this one's turn to send, pass it on."""
+        with self._mutex:
+            if call not in self._waiting:
+                # It is on its way.
+                return
+            self._waiting.remove(call)
+            following = self._next_leader() if call.leads else None
+        if following is not None:
+            following.turn.release()

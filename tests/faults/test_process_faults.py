@@ -6,11 +6,14 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from pyagent_orch import TaskStatus
 from support.fault_report import Report
-from support.fleet import Worker, until
+from support.fleet import Fleet, Worker, until
+from support.fleet_agents import append_line
 from support.rig import KILLS, Rig
 
 pytestmark = pytest.mark.faults
@@ -111,6 +114,19 @@ def test_a_worker_that_is_stopped_leaves_nothing_to_a_lease(
     # At once; what takes time is that the two workers have all slots full.
     assert max(account.healing, default=0) < 10
     assert not account.ended_twice
+
+
+def test_a_worker_that_hands_back_does_not_take_it_again(fleet: Fleet, tmp_path: Path) -> None:
+    """The loop of a gevent worker hears of a stop up to two seconds late."""
+    runs = tmp_path / "runs"
+    worker = fleet.start("gevent", 2, env={"PYAGENT_ORCH_STOP_TIMEOUT_SECONDS": "0.5"})
+    task = fleet.orchestrator.submit(append_line, {"path": str(runs), "sleep": 60})
+    until(runs.exists, 20)
+    worker.kill(signal.SIGTERM)
+    assert worker.process.wait(30) == 0
+    assert fleet.orchestrator.status(task.id) is TaskStatus.PENDING
+    told = [event.type for event in fleet.orchestrator.events()]
+    assert told.count("task.started") == told.count("task.released") == 1
 
 
 @pytest.mark.parametrize(
