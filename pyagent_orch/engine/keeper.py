@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import signal
-import socket
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
 from celery import Celery, bootsteps
 from celery.worker import state as worker_state
 
-from pyagent_orch.agents import cancel_run, registered_agents
-from pyagent_orch.agents.registry import TOOLS
+from pyagent_orch.agents import cancel_run
 from pyagent_orch.engine import run as _run  # noqa: F401 - loaded before a pool forks
 from pyagent_orch.engine.ahead import Ahead
 from pyagent_orch.engine.attempts import end_attempt
+from pyagent_orch.engine.describe import describe_worker, pool_name
 from pyagent_orch.engine.missing import Missing
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.exceptions import LayoutError, TaskTimeoutError
@@ -33,11 +32,6 @@ from pyagent_orch.store import RedisError, Store
 
 logger = logging.getLogger(__name__)
 
-SHARED_SETTINGS = {
-    *("lease_seconds", "heartbeat_seconds", "record_ttl_seconds"),
-    *("events_max_length", "max_worker_losses"),
-}
-"""What all workers of an installation should agree on, since each acts for all."""
 MAINTAIN_SECONDS = 0.3
 """How often a prefork pool replaces processes that ended."""
 TURN_SECONDS = 0.5
@@ -132,6 +126,10 @@ class Keeper:
                     logger.critical("The worker stops: %s", error)
                     worker_state.should_stop = os.EX_CONFIG
                     break
+                except Exception:
+                    # One record that cannot be read must not cost the worker its lease.
+                    logger.exception("Heartbeat failed in %s, trying on", self._runtime.lease_id)
+                    wait = interval
             self._leave(store)
         finally:
             store.close()
@@ -142,15 +140,16 @@ class Keeper:
         return max(0.0, min(wait, self._drained_at - time.monotonic()))
 
     def _hand_back(self, store: Store) -> None:
-        """The time to stop is over: the queues get back what runs, then its processes end."""
-        self._leave(store)
+        """The time to stop is over: processes end, then the queues get back what they ran."""
         self.has_handed_back = True
-        for request in list(worker_state.active_requests):
+        for request in _active_requests():
             pid = getattr(request, "worker_pid", None)
             if pid and pid != os.getpid():
                 self._pool.terminate_job(pid, signal.SIGKILL)
         if hasattr(self._pool, "abandon"):
             self._pool.abandon()
+        # Not before: another worker would run what a process here has not been stopped in.
+        self._leave(store)
 
     def _beat(self, store: Store) -> float | None:
         runtime = self._runtime
@@ -192,15 +191,9 @@ class Keeper:
         taker = self._runtime.taker
         # These first: what leaves them meanwhile is among the others then.
         ahead = taker.ahead.ids() if taker is not None else []
-        while True:
-            try:
-                taken = {*ahead, *worker_state.requests}
-                # After a lost connection Celery forgets what it had taken and not started,
-                # though its pool still starts it: that is held, too.
-                return list(taken | {one.id for one in list(worker_state.active_requests)})
-            except RuntimeError:
-                # Another thread changed it while it was read; nothing to wait for.
-                continue
+        # After a lost connection Celery forgets what it had taken and not started, though its
+        # pool still starts it: that is held, too.
+        return list({*ahead, *_copied(worker_state.requests), *(r.id for r in _active_requests())})
 
     def _give_back_ahead(self, store: Store, ahead: Ahead) -> None:
         """Give back what has waited too long for a slot, behind tasks that were thought short."""
@@ -262,6 +255,20 @@ class Keeper:
                 end_attempt(runtime, store.runs, claim, error)
 
 
+def _active_requests() -> list[Any]:
+    return _copied(worker_state.active_requests)
+
+
+def _copied(changing: Iterable[Any]) -> list[Any]:
+    """A copy of what other threads change."""
+    while True:
+        try:
+            return list(changing)
+        except RuntimeError:
+            # One of them did while it was read; nothing to wait for.
+            continue
+
+
 class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
     """Runs the keeper while the worker runs (a Celery bootstep).
 
@@ -278,7 +285,7 @@ class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no
         runtime.warn_if_exposed()
         runtime.worker_name = worker.hostname
         runtime.lease_id = f"{worker.hostname}:{uuid4().hex[:12]}"
-        runtime.interruptible = _pool_name(worker) == "prefork"
+        runtime.interruptible = pool_name(worker) == "prefork"
 
     def start(self, worker: Any) -> None:
         """Start the keeper; the pool exists by now."""
@@ -295,7 +302,7 @@ class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no
         """
         keeper = runtime_of(worker.app).keeper
         # A pool without threads or processes runs its tasks in that very loop.
-        if keeper is not None and _pool_name(worker) != "solo":
+        if keeper is not None and pool_name(worker) != "solo":
             keeper.note_turn()
             hub.call_repeatedly(TURN_SECONDS, keeper.note_turn)
         if hasattr(worker.pool, "maintain_pool"):
@@ -312,28 +319,3 @@ def stop_keeper(app: Celery) -> None:
     keeper, runtime.keeper = runtime.keeper, None
     if keeper is not None:
         keeper.stop()
-
-
-def describe_worker(worker: Any) -> dict[str, Any]:
-    """What a worker says of itself to people and to `doctor`."""
-    from importlib.metadata import version
-
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "pool": _pool_name(worker),
-        "concurrency": worker.concurrency,
-        "queues": sorted(worker.app.amqp.queues.consume_from),
-        "agents": sorted(registered_agents()),
-        "tools": sorted(TOOLS.names()),
-        "python": platform.python_version(),
-        "celery": version("celery"),
-        "version": version("pyagent-orch"),
-        "settings": runtime_of(worker.app).settings.model_dump(include=SHARED_SETTINGS),
-    }
-
-
-def _pool_name(worker: Any) -> str:
-    """The pool in the words of Celery's `-P`."""
-    module = str(worker.pool_cls.__module__).rpartition(".")[2]
-    return str(getattr(worker.pool_cls, "name", {"thread": "threads"}.get(module, module)))

@@ -15,7 +15,8 @@ class Usage(BaseModel):
     `3 requests, 1,250 tokens, $0.0021`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What a newer worker may add must not keep an older client from reading it.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     model: str | None = None
     """The model that answered, such as `openai:gpt-5` or `offline`; None when several did."""
