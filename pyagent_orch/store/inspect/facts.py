@@ -16,7 +16,7 @@ class WorkerFacts:
     lease_id: str
     name: str
     info: Mapping[str, JSONValue]
-    """What it says of itself; see `engine.keeper.describe_worker`."""
+    """What it says of itself; see `engine.describe.describe_worker`."""
     lease_seconds: float
     """How long its lease still is; negative: how long ago it ran out."""
     seen_seconds: float | None
