@@ -34,6 +34,7 @@ class ScheduledJobs:
     _connection: Connection
     _home: Home
     _warned = False
+    """Whether this object has told of a time without a zone."""
 
     def schedule(
         self,
@@ -244,8 +245,8 @@ class ScheduledJobs:
         return job
 
     def _warn_of_wall_clock(self, job: ScheduledJob) -> None:
-        if job.takes_wall_clock and not ScheduledJobs._warned:
-            ScheduledJobs._warned = True
+        if job.takes_wall_clock and not self._warned:
+            self._warned = True
             logger.warning(
                 "Job %s has a time without a time zone; it is taken as wall-clock time of %s. "
                 "Give datetime(..., tzinfo=...) or timezone=",

@@ -243,11 +243,16 @@ def test_a_job_that_cannot_be_fired_is_paused_and_stops_no_other(
 
 
 def test_a_time_without_a_zone_is_taken_as_the_jobs_and_told_once(
-    client: Orchestrator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    client: Orchestrator, server: PrivateServer, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Orchestrator, "_warned", False)
     wall = datetime(2099, 1, 1, 9, 0)  # noqa: DTZ001 - what this is about
-    with caplog.at_level(logging.WARNING):
+    with (
+        Orchestrator(redis_url=server.broker_url, namespace=namespace) as earlier,
+        caplog.at_level(logging.WARNING),
+    ):
+        # What another one was told, this one is told, too.
+        earlier.schedule(agent=fleet_agents.echo, input="x", run_at=wall)
+        caplog.clear()
         for _ in range(2):
             job = client.schedule(
                 agent=fleet_agents.echo, input="x", run_at=wall, timezone="America/New_York"
