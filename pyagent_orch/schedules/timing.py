@@ -149,6 +149,9 @@ def look(timing: Timing, due: int, now: int, runs: int) -> Step:
         now: the present, >= due.
         runs: how often it has fired.
     """
+    if timing.max_runs is not None and runs >= timing.max_runs:
+        # It was changed to fewer runs than it has had.
+        return Step(None, None)
     horizon = now if timing.end is None else max(due, min(now, timing.end))
     keep = timing.catch_up if timing.missed == "catch_up" else 1
     kept, skipped = timing.latest(due, horizon, max(1, keep))
