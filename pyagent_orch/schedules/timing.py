@@ -155,11 +155,11 @@ def look(timing: Timing, due: int, now: int, runs: int) -> Step:
         return Step(None, None)
     horizon = now if timing.end is None else max(due, min(now, timing.end))
     keep = max(1, timing.catch_up) if timing.missed == "catch_up" else 1
-    if timing.kind == "cron" and (horizon - due) // _MINUTE_MS < keep:
-        # None is due twice in a minute, so all are kept, and need not be looked for: not at each
-        # of the thousands of looks that catch up with a week.
-        kept, skipped = [due], 0
-    else:
+    kept: list[int] = [due]
+    skipped: int | None = 0
+    # No cron job is due twice in a minute: as long as all are kept, they need not be looked for,
+    # not at each of the thousands of looks that catch up with a week.
+    if timing.kind != "cron" or (horizon - due) // _MINUTE_MS >= keep:
         kept, skipped = timing.latest(due, horizon, keep)
     tick: int | None = kept[0]
     following = kept[1] if len(kept) > 1 else timing.following(kept[0])
