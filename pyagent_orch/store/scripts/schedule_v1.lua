@@ -13,7 +13,7 @@ if revision ~= expected then return {'stale', revision} end
 -- A firing moves a job on without a new revision: what was found before it may be the due time
 -- that has just been fired.
 local score = call('ZSCORE', P .. 'jobs:due', id)
-if due ~= '' and (score and tonumber(score)) ~= (seen ~= '' and tonumber(seen)) then
+if revision ~= '0' and due ~= '' and (score and tonumber(score)) ~= (seen ~= '' and tonumber(seen)) then
   return {'stale', revision}
 end
 if revision == '0' then call('HSET', key, 'created', now, 'runs', 0) end
