@@ -15,7 +15,7 @@ from pyagent_orch.agents.registry import (
     registered_agents,
     resolve_function,
 )
-from pyagent_orch.agents.runner import cancel_run, invoke
+from pyagent_orch.agents.runner import call_in_time, cancel_run, invoke
 from pyagent_orch.agents.spec import Agent, AgentLimits, agent
 from pyagent_orch.agents.wire import to_wire
 
@@ -28,6 +28,7 @@ __all__ = [
     "ModelAdapter",
     "ModelAnswer",
     "agent",
+    "call_in_time",
     "cancel_run",
     "current_run",
     "invoke",

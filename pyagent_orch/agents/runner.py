@@ -79,6 +79,23 @@ def invoke(
     return AgentOutcome(output, state.total_usage())
 
 
+def call_in_time(function: Callable[[], Any], invocation: Invocation) -> object:
+    """Call a function that is no agent, but part of a run, as a callable is called by `invoke`.
+
+    Args:
+        function: a function, or a coroutine function.
+        invocation: what the deadline, which starts now, and errors are taken from.
+
+    Raises:
+        TaskTimeoutError: the deadline passed.
+        TaskCancelledError: `cancel_run` was called.
+        Exception: whatever it raises.
+    """
+    limit = invocation.deadline_seconds
+    state = RunState(invocation, None if limit is None else time.monotonic() + limit)
+    return _call(function, state, in_place=inspect.iscoroutinefunction(function))
+
+
 def cancel_run(task_id: str) -> bool:
     """Cancel what runs for a task on this process' loop: a model call or an async agent.
 
@@ -109,17 +126,20 @@ def _run_model(agent: Agent, value: JSONValue, state: RunState) -> JSONValue:
 
 
 def _run_callable(function: Function, value: JSONValue, state: RunState) -> object:
-    invocation = state.invocation
-
     def call() -> Any:
         if function.takes_context:
-            return function.call(value, context=dict(invocation.context))
+            return function.call(value, context=dict(state.invocation.context))
         return function.call(value)
 
-    if function.is_async or state.ends_at is None or invocation.interruptible:
-        result = call()
+    return _call(call, state, in_place=function.is_async)
+
+
+def _call(function: Callable[[], Any], state: RunState, *, in_place: bool) -> object:
+    invocation = state.invocation
+    if in_place or state.ends_at is None or invocation.interruptible:
+        result = function()
     else:
-        thread = in_daemon_thread(call)
+        thread = in_daemon_thread(function)
         wait([thread], state.remaining())
         if not thread.done():
             raise TaskTimeoutError(

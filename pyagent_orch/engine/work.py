@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from billiard.common import terminate_handler_fired
 from celery.exceptions import SoftTimeLimitExceeded
 
 from pyagent_orch import tracing
-from pyagent_orch.agents import AgentOutcome, Invocation, invoke, resolve_function
+from pyagent_orch.agents import (
+    AgentOutcome,
+    Invocation,
+    call_in_time,
+    invoke,
+    resolve_function,
+)
+from pyagent_orch.agents.contract import TextSink
 from pyagent_orch.agents.local import local_function
 from pyagent_orch.agents.spec import wire_of
 from pyagent_orch.engine.celery_agents import celery_content, run_celery_agent
@@ -35,6 +43,7 @@ from pyagent_orch.workflows.flows import Outcome
 
 MAX_ROUNDS = 10_000
 """How often a flow may go on; a step function that never ends is a defect."""
+_NOTHING: Mapping[str, JSONValue] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ class Work:
         """The input, with the outputs that it names filled in."""
         fields = self.claim.fields
         # Only the input of a scheduled run has gaps for what is provided.
-        gaps = Gaps(fields["tick"]) if fields["tick"] else None
+        gaps = Gaps(fields["tick"], self._ask) if fields["tick"] else None
         if fields["template"]:
             wire = gaps.fill_template(fields["template"]) if gaps else fields["template"]
             return render_input(wire, self.outputs, self._names_in_templates, _call)
@@ -117,6 +126,28 @@ class Work:
         if value is None and fields["rescues"]:
             return self._failures()
         return value
+
+    def _ask(self, name: str, provider: Callable[[], Any]) -> object:
+        """What a context provider has to say."""
+        return call_in_time(provider, self._invocation(f"context_provider({name})"))
+
+    def _invocation(
+        self, name: str, context: Mapping[str, JSONValue] = _NOTHING, text: TextSink | None = None
+    ) -> Invocation:
+        fields = self.claim.fields
+        timeout = fields["timeout"]
+        return Invocation(
+            task_id=self.claim.id,
+            name=name,
+            attempt=int(fields["attempts"] or 1),
+            run_key=fields["key"] or self.claim.id,
+            metadata=json.loads(fields["metadata"] or "{}"),
+            context=context,
+            deadline_seconds=float(timeout) if timeout else None,
+            default_model=self.runtime.settings.model,
+            interruptible=self.runtime.interruptible,
+            text=text,
+        )
 
     def _failures(self) -> str:
         """What an on-failure task is told when it has no input of its own."""
@@ -170,19 +201,10 @@ class Work:
         if celery_task is not None:
             answer = run_celery_agent(self.runtime.app, celery_task, self.input)
             return AgentOutcome(answer)
-        fields = self.claim.fields
-        timeout = fields["timeout"]
-        invocation = Invocation(
-            task_id=self.claim.id,
-            name=fields["name"] or self.claim.id,
-            attempt=int(fields["attempts"] or 1),
-            run_key=fields["key"] or self.claim.id,
-            metadata=json.loads(fields["metadata"] or "{}"),
-            context=self.context if self.claim.inputs else {},
-            deadline_seconds=float(timeout) if timeout else None,
-            default_model=self.runtime.settings.model,
-            interruptible=self.runtime.interruptible,
-            text=self.runtime.texts.begin(self.claim.id, self.claim.run),
+        invocation = self._invocation(
+            self.claim.fields["name"] or self.claim.id,
+            self.context if self.claim.inputs else {},
+            self.runtime.texts.begin(self.claim.id, self.claim.run),
         )
         try:
             outcome = invoke(self.claim.agent, self.input, invocation, self.spent.append)

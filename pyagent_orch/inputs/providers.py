@@ -6,8 +6,6 @@ name that no provider of that worker has stays as it is.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -28,7 +26,8 @@ def context_provider(name: str) -> Callable[[F], F]:
     """Register a function whose answer stands where a scheduled input says `{name}`.
 
     It is called without arguments on the worker, once for each attempt of a run whose input
-    names it; what it raises fails the attempt. It may be a coroutine function. It has to be
+    names it; what it raises fails the attempt, and so does a call that takes longer than the
+    task's `timeout`. It may be a coroutine function. It has to be
     registered in the worker: in this process (embedded mode), or in a module that
     `PYAGENT_ORCH_AGENTS` names. Registering a name again replaces its function.
 
@@ -56,9 +55,11 @@ class Gaps:
 
     Args:
         tick: what the record says of the run: `job`, `scheduled_at` and `run`; JSON.
+        ask: calls the provider of a name, which may be a coroutine function.
     """
 
-    def __init__(self, tick: str) -> None:
+    def __init__(self, tick: str, ask: Callable[[str, Callable[[], Any]], object]) -> None:
+        self._ask = ask
         self._known: dict[str, JSONValue] = dict(cast("Mapping[str, JSONValue]", json.loads(tick)))
 
     def fill(self, value: JSONValue) -> JSONValue:
@@ -95,8 +96,5 @@ class Gaps:
             provider = _providers.get(name)
             if provider is None:
                 return gap
-            value = provider()
-            if inspect.iscoroutine(value):
-                value = asyncio.run(value)
-            self._known[name] = json.loads(to_json(value))
+            self._known[name] = json.loads(to_json(self._ask(name, provider)))
         return self._known[name]

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyagent_orch.exceptions import (
@@ -17,6 +18,7 @@ from pyagent_orch.exceptions import (
     InvalidWorkflowError,
     OrchestratorClosedError,
     OrchestratorConnectionError,
+    ScheduleError,
     TaskNotFoundError,
     TaskTimeoutError,
     WorkflowNotFoundError,
@@ -69,10 +71,12 @@ class Home:
         return ScheduledJob.of_record(record, self)
 
     def job_of(self, job_id: str) -> ScheduledJob | None:
-        """A live scheduled job; None when it is not there any more, or Redis is not."""
+        """A live scheduled job; None when it is not there any more, is unreadable, or Redis is
+        not there.
+        """
         try:
             record = self._store.schedules.find(job_id)
-        except OrchestratorConnectionError:
+        except (OrchestratorConnectionError, ScheduleError):
             return None
         return None if record is None else self.job(record)
 
@@ -83,6 +87,9 @@ class Home:
         if self._connection.closed:
             return
         record = self._store.schedules.find(job.id)
+        if record is None and job.record is not None:
+            # It was removed: it fires no more.
+            record = replace(job.record, enabled=False, next_ms=None)
         if record is not None:
             job.update(record)
 

@@ -34,6 +34,7 @@ class ScheduledJobs:
     _connection: Connection
     _home: Home
     _warned = False
+    """Whether this object has told of a time without a zone."""
 
     def schedule(
         self,
@@ -78,10 +79,12 @@ class ScheduledJobs:
         self._warn_of_wall_clock(job)
         client = self._connection.client
         schedules = client.store.schedules
+        work = ""
         while True:
             record, now = schedules.find_now(job.id)
             timing = job.timing(now)
-            work = make_work(job, client.dispatcher, client.preparer)
+            # Once: it can take longer than the time between two firings.
+            work = work or make_work(job, client.dispatcher, client.preparer)
             if self._write(job, timing, work, record, now):
                 return self._live(job)
 
@@ -196,15 +199,15 @@ class ScheduledJobs:
 
         client = self._connection.client
         schedules = client.store.schedules
+        work = ""
         while True:
             record = self._get(id)
             job = changed(ScheduledJob.of_record(record, None), options)
             self._warn_of_wall_clock(job)
-            work = record.work
             if "task" in options or "workflow" in options:
-                work = make_work(job, client.dispatcher, client.preparer)
+                work = work or make_work(job, client.dispatcher, client.preparer)
             now = schedules.now()
-            if self._write(job, job.timing(now), work, record, now):
+            if self._write(job, job.timing(now), work or record.work, record, now):
                 return self.get_job(id)
 
     # --- how ------------------------------------------------------------------------------
@@ -236,7 +239,8 @@ class ScheduledJobs:
             due = timing.following(now)
         fields["timing"] = timing.model_dump_json(exclude_defaults=True)
         event: JobEvent = "job.scheduled" if record is None else "job.changed"
-        return schedules.write(job.id, record.revision if record else 0, fields, due, event)
+        revision, seen = (record.revision, record.next_ms) if record else (0, None)
+        return schedules.write(job.id, revision, fields, due, event, seen=seen)
 
     def _live(self, job: ScheduledJob) -> ScheduledJob:
         job.update(self._connection.store.schedules.get(job.id))
@@ -244,8 +248,8 @@ class ScheduledJobs:
         return job
 
     def _warn_of_wall_clock(self, job: ScheduledJob) -> None:
-        if job.takes_wall_clock and not ScheduledJobs._warned:
-            ScheduledJobs._warned = True
+        if job.takes_wall_clock and not self._warned:
+            self._warned = True
             logger.warning(
                 "Job %s has a time without a time zone; it is taken as wall-clock time of %s. "
                 "Give datetime(..., tzinfo=...) or timezone=",

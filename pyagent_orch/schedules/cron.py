@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,8 @@ from croniter import CroniterBadDateError, CroniterError, croniter
 
 from pyagent_orch.exceptions import ScheduleError
 
+LONGEST = 1000
+"""Characters of an expression; all minutes, hours and days in lists are fewer."""
 FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 ALIASES = {
     "@yearly": "0 0 1 1 *",
@@ -64,6 +67,8 @@ class Cron:
 
     def __init__(self, expression: str, zone: ZoneInfo) -> None:
         fields = _checked_fields(expression)
+        # Kept, since reading an expression takes longer than finding a time.
+        self._reader = _checked_whole(fields)
         self.zone = zone
         self._fields = " ".join(fields)
         self._every_minute = fields[0].startswith("*") or fields[1].startswith("*")
@@ -82,10 +87,8 @@ class Cron:
 
     def _walls(self, after: datetime) -> Iterator[datetime]:
         """The wall-clock times after one that match, in order; without zone."""
-        with warnings.catch_warnings():
-            # It looks for its own deprecated calls in ours.
-            warnings.simplefilter("ignore")
-            times = croniter(self._fields, after, implement_cron_bug=True)
+        times = copy(self._reader)
+        times.set_current(after, force=True)
         while True:
             yield times.get_next(datetime)
 
@@ -163,6 +166,10 @@ def _checked_fields(expression: object) -> list[str]:
     if not expression.strip():
         raise ScheduleError("cron", "is empty; five fields are wanted, such as '0 9 * * MON'")
     text = expression.strip()
+    if len(text) > LONGEST:
+        raise ScheduleError(
+            "cron", f"has {len(text):,} characters, of {LONGEST:,} at the most; make several jobs"
+        )
     if text.startswith("@"):
         if text.lower() not in ALIASES:
             raise _bad(text, f"there is no alias {text!r}; there are {', '.join(ALIASES)}")
@@ -173,13 +180,14 @@ def _checked_fields(expression: object) -> list[str]:
         raise _bad(text, f"has {len(fields)} fields; five are wanted: {', '.join(FIELDS)}{hint}")
     for place, field in enumerate(fields):
         _check_field(text, place, field)
-    if "#" in fields[4] and fields[2] not in {"*", "?"}:
-        raise _bad(
-            text,
-            f"{FIELDS[4]} {fields[4]!r} with a day of month ({fields[2]!r}) is read by some as "
-            "'and', by others as 'or'; write * for the day of month, or make two jobs",
-        )
-    _check_whole(text, fields)
+    for place, marks, other in ((4, "#L", 2), (2, "W", 4)):
+        if any(mark in fields[place] for mark in marks) and fields[other] not in {"*", "?"}:
+            raise _bad(
+                text,
+                f"{FIELDS[place]} {fields[place]!r} with a {FIELDS[other]} ({fields[other]!r}) is "
+                f"read by some as 'and', by others as 'or'; write * for the {FIELDS[other]}, or "
+                "make two jobs",
+            )
     return fields
 
 
@@ -198,7 +206,7 @@ def _check_field(text: str, place: int, field: str) -> None:
         )
     for part in field.split(","):
         first, dash, last = part.partition("/")[0].partition("-")
-        if dash and _number(place, first) == _number(place, last):
+        if dash and first and _number(place, first) == _number(place, last):
             raise _bad(
                 text,
                 f"{name} {part!r} is read by some as the whole circle, by others as one; "
@@ -230,15 +238,20 @@ def _number(place: int, text: str) -> str | int:
     return number % 7 if place == 4 else number  # noqa: PLR2004 - Sunday is 0 and 7
 
 
-def _check_whole(text: str, fields: list[str]) -> None:
+def _checked_whole(fields: list[str]) -> croniter:
+    """What reads the expression, of whose fields each is sound."""
+    text = " ".join(fields)
     try:
-        croniter.expand(" ".join(fields))
-        times = croniter(" ".join(fields), datetime(2024, 1, 1), implement_cron_bug=True)  # noqa: DTZ001 - a wall clock
-        times.get_next(datetime)
+        with warnings.catch_warnings():
+            # It looks for its own deprecated calls in ours.
+            warnings.simplefilter("ignore")
+            reader = croniter(text, datetime(2024, 1, 1), implement_cron_bug=True)  # noqa: DTZ001 - a wall clock
+        reader.get_next(datetime)
     except CroniterBadDateError:
         raise _bad(text, "never fires: there is no such day") from None
     except (CroniterError, ValueError, KeyError) as error:
         raise _bad(text, str(error)) from None
+    return reader
 
 
 def _bad(text: str, problem: str) -> ScheduleError:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
+from pyagent_orch.exceptions import ScheduleError
 from pyagent_orch.models.values import from_ms
 from pyagent_orch.schedules.timing import Timing
 
@@ -37,11 +39,30 @@ class JobRecord:
 
     @classmethod
     def from_fields(cls, job_id: str, fields: Mapping[str, str], due: float | None) -> JobRecord:
-        """Read a record from its hash and its score among the due jobs."""
+        """Read a record from its hash and its score among the due jobs.
+
+        Raises:
+            ScheduleError: it cannot be read here; a newer version may have written it, or a
+                machine that knows more time zones.
+        """
+        try:
+            timing = Timing.model_validate_json(fields["timing"])
+            ZoneInfo(timing.zone)
+            return cls._of(job_id, fields, timing, due)
+        except (ValueError, LookupError, OSError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ScheduleError(
+                "id", f"job {job_id!r} cannot be read ({reason}); unschedule() removes it"
+            ) from error
+
+    @classmethod
+    def _of(
+        cls, job_id: str, fields: Mapping[str, str], timing: Timing, due: float | None
+    ) -> JobRecord:
         return cls(
             id=job_id,
             name=fields.get("name", ""),
-            timing=Timing.model_validate_json(fields["timing"]),
+            timing=timing,
             work=fields.get("work", ""),
             revision=int(fields.get("rev", 0)),
             enabled=fields.get("enabled") == "1",

@@ -19,7 +19,8 @@ from pyagent_orch.schedules.cron import Cron
 
 LATE_MS = 15_000
 """A tick that fires later than this is late: beat was down. Failover takes less."""
-_WINDOW_MS = 3_600_000
+_MINUTE_MS = 60_000
+_WINDOW_MS = 60 * _MINUTE_MS
 _COUNTED = 500
 """Missed ticks of a cron job are counted up to about here."""
 
@@ -149,9 +150,17 @@ def look(timing: Timing, due: int, now: int, runs: int) -> Step:
         now: the present, >= due.
         runs: how often it has fired.
     """
+    if timing.max_runs is not None and runs >= timing.max_runs:
+        # It was changed to fewer runs than it has had.
+        return Step(None, None)
     horizon = now if timing.end is None else max(due, min(now, timing.end))
-    keep = timing.catch_up if timing.missed == "catch_up" else 1
-    kept, skipped = timing.latest(due, horizon, max(1, keep))
+    keep = max(1, timing.catch_up) if timing.missed == "catch_up" else 1
+    kept: list[int] = [due]
+    skipped: int | None = 0
+    # No cron job is due twice in a minute: as long as all are kept, they need not be looked for,
+    # not at each of the thousands of looks that catch up with a week.
+    if timing.kind != "cron" or (horizon - due) // _MINUTE_MS >= keep:
+        kept, skipped = timing.latest(due, horizon, keep)
     tick: int | None = kept[0]
     following = kept[1] if len(kept) > 1 else timing.following(kept[0])
     late = now - kept[0] > LATE_MS or skipped != 0

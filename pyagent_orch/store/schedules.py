@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import redis
 
-from pyagent_orch.exceptions import JobNotFoundError
+from pyagent_orch.exceptions import JobNotFoundError, ScheduleError
 from pyagent_orch.schedules.record import JobRecord
 from pyagent_orch.store.acts import Acts
 from pyagent_orch.store.connection import named_errors
 from pyagent_orch.store.keys import Keys
 from pyagent_orch.store.newtasks import NewTask, new_tasks
+
+logger = logging.getLogger(__name__)
 
 PAGE = 200
 """How many jobs are read, or fired, in one round trip."""
@@ -109,8 +112,10 @@ class Schedules:
         fields: Mapping[str, str],
         due: int | None,
         event: JobEvent,
+        *,
+        seen: int | None = None,
     ) -> bool:
-        """Write a job, new or changed, unless somebody else did meanwhile.
+        """Write a job, new or changed, unless it was changed, or fired, meanwhile.
 
         Args:
             job_id: its id.
@@ -118,11 +123,14 @@ class Schedules:
             fields: of its hash.
             due: the next due time, ms; None: not to be fired.
             event: what to tell the stream.
+            seen: the due time that it was read with, ms, if `due` is one.
 
         Returns:
-            False, and nothing is written, when it has another revision by now.
+            False, and nothing is written, when it has another revision or due time by now.
         """
-        args: list[str | int] = [job_id, revision, _or_empty(due), event, 2 * len(fields)]
+        args: list[str | int] = [
+            job_id, revision, _or_empty(due), _or_empty(seen), event, 2 * len(fields),
+        ]  # fmt: skip
         for pair in fields.items():
             args += pair
         with named_errors(self._label):
@@ -145,14 +153,22 @@ class Schedules:
         return self._record(job_id, fields, due), now
 
     def find(self, job_id: str) -> JobRecord | None:
-        """Read one job; None when there is none."""
-        return self._get_many([job_id])[0]
+        """Read one job; None when there is none.
+
+        Raises:
+            ScheduleError: its record cannot be read.
+        """
+        record = self._get_many([job_id])[0]
+        if isinstance(record, ScheduleError):
+            raise record
+        return record
 
     def get(self, job_id: str) -> JobRecord:
         """Read one job.
 
         Raises:
             JobNotFoundError: there is none.
+            ScheduleError: its record cannot be read.
         """
         record = self.find(job_id)
         if record is None:
@@ -160,7 +176,10 @@ class Schedules:
         return record
 
     def all(self) -> list[JobRecord]:
-        """All jobs: by their next due time, those without one last."""
+        """All jobs: by their next due time, those without one last.
+
+        One whose record cannot be read is left out and logged: it must not hide the others.
+        """
         with named_errors(self._label):
             ids = [str(one) for one in self._client.zrange(self._keys.jobs, 0, -1)]
         found: list[JobRecord] = []
@@ -170,14 +189,25 @@ class Schedules:
             for job_id, record in zip(page, self._get_many(page), strict=True):
                 if record is None:
                     gone.append(job_id)
+                elif isinstance(record, ScheduleError):
+                    logger.error("A job is not listed: %s", record)
                 else:
                     found.append(record)
-        if gone:
-            # Jobs that ended expire like other records.
-            with named_errors(self._label):
-                self._client.zrem(self._keys.jobs, *gone)
+        self._forget(gone)
         far = max((one.next_ms for one in found if one.next_ms is not None), default=0) + 1
         return sorted(found, key=lambda one: far if one.next_ms is None else one.next_ms)
+
+    def _forget(self, gone: Sequence[str]) -> None:
+        """Take off the list what has expired, as jobs do that have ended."""
+        if not gone:
+            return
+        with named_errors(self._label):
+            self._client.zrem(self._keys.jobs, *gone)
+            for job_id in gone:
+                # Scheduled again meanwhile.
+                created = self._client.hget(self._keys.job(job_id), "created")
+                if created is not None:
+                    self._client.zadd(self._keys.jobs, {job_id: float(str(created))}, nx=True)
 
     def runs(self, job_id: str, limit: int) -> list[str]:
         """The ids of a job's latest runs, the last one first."""
@@ -185,16 +215,19 @@ class Schedules:
             found: Any = self._client.lrange(self._keys.job(job_id) + ":runs", 0, limit - 1)
         return list(found)
 
-    def _get_many(self, job_ids: Sequence[str]) -> list[JobRecord | None]:
+    def _get_many(self, job_ids: Sequence[str]) -> list[JobRecord | ScheduleError | None]:
         pipe = self._client.pipeline(transaction=False)
         for job_id in job_ids:
             self._ask(pipe, job_id)
         with named_errors(self._label):
             replies = pipe.execute()
-        return [
-            self._record(job_id, replies[2 * i], replies[2 * i + 1])
-            for i, job_id in enumerate(job_ids)
-        ]
+        found: list[JobRecord | ScheduleError | None] = []
+        for i, job_id in enumerate(job_ids):
+            try:
+                found.append(self._record(job_id, replies[2 * i], replies[2 * i + 1]))
+            except ScheduleError as error:
+                found.append(error)
+        return found
 
     def _ask(self, pipe: Any, job_id: str) -> None:
         pipe.hgetall(self._keys.job(job_id))
@@ -221,8 +254,8 @@ class Schedules:
             due = float(score) if score else None
             try:
                 record = JobRecord.from_fields(job_id, fields, due)
-            except (ValueError, LookupError) as error:
-                broken.append((job_id, f"{type(error).__name__}: {error}"))
+            except ScheduleError as error:
+                broken.append((job_id, str(error)))
                 continue
             jobs.append(
                 DueJob(record, int(tick or float(score)), bool(tick), int(fields["waiting"]))

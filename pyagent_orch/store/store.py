@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -227,3 +229,18 @@ class Store:
             self.__dict__.pop(part, None)
         if client is not None:
             client.close()
+
+
+def _after_fork_in_child() -> None:
+    """Free the locks of the parts: another thread may have been making one.
+
+    Until Python 3.11 a cached property has a lock for all objects of its class. A worker's
+    keeper makes its store while `worker -B` forks beat, which would wait for ever.
+    """
+    for part in vars(Store).values():
+        if isinstance(part, cached_property) and hasattr(part, "lock"):
+            part.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork.
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -18,12 +18,11 @@ from pyagent_orch import (
     ScheduledJob,
     ScheduleError,
     Task,
-    Workflow,
     agent,
-    context_provider,
 )
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.engine.ticker import Ticker
+from pyagent_orch.inputs import providers
 from pyagent_orch.models.events import Event
 from pyagent_orch.patterns import Consensus
 from support import fleet_agents
@@ -38,6 +37,12 @@ def client(server: PrivateServer, namespace: str) -> Iterator[Orchestrator]:
     """A client without workers: what fires stays on its queue."""
     with Orchestrator(redis_url=server.broker_url, namespace=namespace) as orchestrator:
         yield orchestrator
+
+
+@pytest.fixture(autouse=True)
+def _own_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test provides is there for no other."""
+    monkeypatch.setattr(providers, "_providers", {})
 
 
 @pytest.fixture
@@ -86,53 +91,20 @@ def test_the_specs_scheduled_monitoring() -> None:
         assert "{metrics}" in orch.run_now(health.id).result(timeout=20)
 
 
-def test_an_embedded_worker_fires_and_fills_in_what_is_provided(
-    embedded: Callable[..., Orchestrator],
-) -> None:
-    cpu = [0]
-
-    @context_provider("cpu_load")
-    def cpu_load() -> dict[str, int]:
-        cpu[0] += 1
-        return {"cpu": cpu[0]}
-
-    seen: list[str] = []
-    ended = threading.Event()
-    orch = embedded()
-    orch.on("job.ended", lambda job: ended.set())
-    job = orch.schedule(
-        agent=seen.append,
-        input="{run}: {cpu_load} {scheduled_at} {nothing}",
-        interval_seconds=0.3,
-        max_runs=2,
-        missed="catch_up",
-        timezone="Europe/Berlin",
+def test_jitter_delays_each_run_by_up_to_so_much(client: Orchestrator, ticker: Ticker) -> None:
+    job = client.schedule(
+        agent=fleet_agents.echo, input="x", interval_seconds=60, jitter=1000, missed="catch_up"
     )
-    first = job.next_run
-    assert ended.wait(10)
-    until(lambda: len(seen) == 2)
-    second = first + timedelta(seconds=0.3)
-    assert seen == [
-        f'1: {{"cpu": 1}} {first.isoformat()} {{nothing}}',
-        f'2: {{"cpu": 2}} {second.isoformat()} {{nothing}}',
-    ]
-    assert (job.runs, job.enabled, job.next_run, job.last_run) == (2, False, None, second)
-
-
-def test_the_output_of_a_task_is_not_taken_for_a_gap(embedded: Callable[..., Orchestrator]) -> None:
-    @context_provider("secret_value")
-    def secret_value() -> str:
-        return "secret"
-
-    first = Task(lambda _: "{secret_value}", "", name="first")
-    second = Task(lambda text: text, lambda: f"{{secret_value}} {first.output}", name="second")
-    flow = Workflow("flow", [first, second], dependencies={"second": ["first"]})
-    orch = embedded()
-    job = orch.schedule(ScheduledJob(workflow=flow, cron="@yearly"))
-    assert orch.run_now(job.id).result(10) == "secret {secret_value}"
-    again = orch.run_now(job.id)
-    assert again.result(10) == "secret {secret_value}"
-    assert len({run.id for run in orch.job_runs(job.id)}) == 2
+    set_back(client, job, 20 * 60)
+    while job.next_run < datetime.now(UTC):
+        ticker.tick()
+    store = client._connection.store
+    starts = dict(store.client.zrange(store.keys.delayed, 0, -1, withscores=True))
+    fired = [event for event in client.events() if event.type == "job.fired"]
+    assert len(fired) == len(starts) >= 20
+    delays = [starts[event.data["run"]] / 1000 - event.at.timestamp() for event in fired]
+    assert all(-1 < delay <= 1001 for delay in delays)
+    assert len({round(delay) for delay in delays}) > 10
 
 
 def test_a_pattern_is_work_too(embedded: Callable[..., Orchestrator]) -> None:
@@ -243,11 +215,16 @@ def test_a_job_that_cannot_be_fired_is_paused_and_stops_no_other(
 
 
 def test_a_time_without_a_zone_is_taken_as_the_jobs_and_told_once(
-    client: Orchestrator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    client: Orchestrator, server: PrivateServer, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Orchestrator, "_warned", False)
     wall = datetime(2099, 1, 1, 9, 0)  # noqa: DTZ001 - what this is about
-    with caplog.at_level(logging.WARNING):
+    with (
+        Orchestrator(redis_url=server.broker_url, namespace=namespace) as earlier,
+        caplog.at_level(logging.WARNING),
+    ):
+        # What another one was told, this one is told, too.
+        earlier.schedule(agent=fleet_agents.echo, input="x", run_at=wall)
+        caplog.clear()
         for _ in range(2):
             job = client.schedule(
                 agent=fleet_agents.echo, input="x", run_at=wall, timezone="America/New_York"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -11,6 +13,7 @@ from pyagent_orch import JobNotFoundError, Orchestrator, ScheduledJob, ScheduleE
 from pyagent_orch.embedded.server import PrivateServer
 from pyagent_orch.engine.ticker import Ticker
 from support import fleet_agents
+from support.fleet import until
 from support.jobs import set_back
 
 
@@ -64,6 +67,145 @@ def test_scheduling_the_same_job_again_keeps_its_next_run_and_its_count(
     after = again().record
     assert (after.runs, after.next_ms, after.timing) == (1, before.next_ms, before.timing)
     assert len(client.jobs()) == 1
+
+
+@pytest.mark.parametrize("jitter", [0, 1], ids=["the same times", "other times"])
+def test_what_was_read_before_a_firing_is_not_written_after_it(
+    client: Orchestrator, ticker: Ticker, jitter: int
+) -> None:
+    """Else a program that schedules its jobs at its start could bring a due time back."""
+    job = client.schedule(
+        ScheduledJob(Task(fleet_agents.echo, "{run}"), interval_seconds=60, id="daily")
+    )
+    again = ScheduledJob(
+        Task(fleet_agents.echo, "x"), interval_seconds=60, jitter=jitter, id="daily"
+    )
+    schedules = client._connection.store.schedules
+    set_back(client, job, 60)
+    read, now = schedules.find_now("daily")
+    ticker.tick()
+    assert not client._write(again, again.timing(now), read.work, read, now)
+    read, now = schedules.find_now("daily")
+    assert client._write(again, again.timing(now), read.work, read, now)
+    ticker.tick()
+    assert job.runs == 1
+    assert job.next_run > datetime.now(UTC)
+
+
+def test_a_job_that_is_scheduled_again_while_it_fires_loses_and_doubles_nothing(
+    client: Orchestrator,
+) -> None:
+    def again() -> ScheduledJob:
+        task = Task(fleet_agents.echo, "{run}")
+        return client.schedule(
+            ScheduledJob(
+                task, interval_seconds=0.02, missed="catch_up", catch_up_limit=10_000, id="often"
+            )
+        )
+
+    stores = [client._connection.client.app.pyagent_orch.new_store() for _ in range(2)]
+    enough = threading.Event()
+
+    def tick(ticker: Ticker) -> None:
+        while not enough.is_set():
+            ticker.tick()
+
+    job = again()
+    threads = [threading.Thread(target=tick, args=[Ticker(store)]) for store in stores]
+    for thread in threads:
+        thread.start()
+    for _ in range(100):
+        again()
+    until(lambda: job.runs >= 20, 20)
+    enough.set()
+    for thread, store in zip(threads, stores, strict=True):
+        thread.join()
+        store.close()
+    ticks = [int(event.data["tick"]) for event in client.events() if event.type == "job.fired"]
+    assert {after - before for before, after in pairwise(ticks)} == {20}
+    assert sum(client.counts().values()) == len(ticks) == job.runs
+
+
+def test_a_job_that_ends_while_it_is_scheduled_again_has_ended(
+    client: Orchestrator, ticker: Ticker
+) -> None:
+    job = ScheduledJob(Task(fleet_agents.echo, "x"), interval_seconds=60, max_runs=1, id="once")
+    client.schedule(job)
+    set_back(client, job, 60)
+    read, now = client._connection.store.schedules.find_now("once")
+    ticker.tick()
+    again = ScheduledJob(Task(fleet_agents.echo, "x"), interval_seconds=30, id="once")
+    assert not client._write(again, again.timing(now), read.work, read, now)
+    assert (job.enabled, job.runs) == (False, 1)
+
+
+def test_a_job_that_is_changed_to_fewer_runs_than_it_has_had_ends(
+    client: Orchestrator, ticker: Ticker
+) -> None:
+    job = client.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60)
+    for _ in range(3):
+        set_back(client, job, 60)
+        ticker.tick()
+    client.change(job.id, max_runs=2)
+    set_back(client, job, 60)
+    ticker.tick()
+    assert (job.runs, job.enabled, job.next_run) == (3, False, None)
+    assert [event.subject for event in client.events() if event.type == "job.ended"] == [job.id]
+    client.run_now(job.id)
+    store = client._connection.store
+    assert store.client.pttl(store.keys.job(job.id) + ":runs") > 0
+
+
+def test_a_paused_job_starts_nothing_of_what_waits_whatever_its_overlap(
+    client: Orchestrator, ticker: Ticker
+) -> None:
+    job = client.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, overlap="queue")
+    for _ in range(2):
+        set_back(client, job, 60)
+        ticker.tick()
+    client.change(job.id, overlap="allow")
+    client.pause(job.id)
+    client.cancel(job.last_run_id)
+    ticker.tick()
+    assert job.runs == 1
+    client.resume(job.id)
+    ticker.tick()
+    assert job.runs == 2
+
+
+def test_a_job_that_cannot_be_read_hides_no_other_and_can_be_removed(
+    client: Orchestrator, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = threading.Event()
+    got: list[object] = []
+
+    @client.on("job.changed")
+    def note(job: object) -> None:
+        got.append(job)
+        told.set()
+
+    good, bad = (
+        client.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60, id=name)
+        for name in ("good", "bad")
+    )
+    store = client._connection.store
+    # As a machine that knows more time zones has written it.
+    fields = {"timing": '{"kind": "interval", "at": 0, "every": 60000, "zone": "Mars/Olympus"}'}
+    assert store.schedules.write("bad", bad.record.revision, fields, None, "job.changed")
+    assert [job.id for job in client.jobs()] == [good.id]
+    assert "job 'bad' cannot be read" in caplog.text
+    assert told.wait(10)
+    assert (got[0].type, got[0].subject) == ("job.changed", "bad")
+    with pytest.raises(ScheduleError, match=r"Mars/Olympus.*unschedule\(\) removes it"):
+        client.get_job("bad")
+    assert client.unschedule("bad")
+
+
+def test_a_live_job_that_somebody_removed_is_not_due_any_more(client: Orchestrator) -> None:
+    job = client.schedule(agent=fleet_agents.echo, input="x", interval_seconds=60)
+    assert job.enabled
+    client.unschedule(job.id)
+    assert (job.enabled, job.next_run) == (False, None)
 
 
 def test_a_job_that_has_ended_stays_so_and_expires_however_often_it_is_scheduled_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import pty
 import signal
@@ -87,6 +88,7 @@ class Command:
         """Run the same program in this process, where all is imported already."""
         out, err = io.StringIO(), io.StringIO()
         with (
+            _logging_left_alone(),
             patch.dict(os.environ, self.environment(), clear=True),
             redirect_stdout(out),
             redirect_stderr(err),
@@ -117,6 +119,20 @@ class Command:
             os.close(ours)
             assert process.wait(10) == 0, drawn
         return drawn.decode().replace("\r\n", "\n")
+
+
+@contextmanager
+def _logging_left_alone() -> Iterator[None]:
+    """`--verbose` is for a process of its own: a later test must not hear more for it."""
+    loggers = [logging.getLogger(name) for name in (None, "pyagent_orch")]
+    levels = [logger.level for logger in loggers]
+    handlers = list(loggers[0].handlers)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        loggers[0].handlers[:] = handlers
 
 
 def press_ctrl_c(process: subprocess.Popen[str]) -> None:

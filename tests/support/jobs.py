@@ -13,5 +13,5 @@ def set_back(client: Orchestrator, job: ScheduledJob, seconds: float) -> None:
     timing = record.timing.model_copy(update={"at": record.timing.at - back})
     store.schedules.write(
         job.id, record.revision, {"timing": timing.model_dump_json()}, record.next_ms - back,
-        "job.changed",
+        "job.changed", seen=record.next_ms,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """What a look at a due job comes to, and what a job refuses."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from pyagent_orch import Task
 from pyagent_orch.exceptions import ScheduleError
 from pyagent_orch.schedules.jobs import ScheduledJob
-from pyagent_orch.schedules.timing import LATE_MS, Timing, look
+from pyagent_orch.schedules.timing import LATE_MS, Step, Timing, look
 
 HOUR = 3_600_000
 NOON = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp() * 1000)
@@ -77,8 +78,26 @@ def test_a_cron_job_of_every_minute_that_was_down_for_a_year_is_no_long_look() -
     assert (step.tick, step.next, step.skipped) == (NOON, NOON + 60_000, None)
 
 
+def test_a_cron_job_catches_up_with_two_days_of_minutes_in_order_and_soon() -> None:
+    limit = 2 * 24 * 60
+    timing = Timing(kind="cron", cron="* * * * *", missed="catch_up", catch_up=limit)
+    now, due, ticks, skipped = NOON + 30_000, NOON - 3 * 24 * HOUR, [], []
+    began = time.process_time()
+    while due <= now:
+        step = look(timing, due, now, len(ticks))
+        ticks.append(step.tick)
+        skipped.append(step.skipped)
+        due = step.next
+    # Minutes of computing if all that is to come were found at each look.
+    assert time.process_time() - began < 60
+    assert ticks == [NOON - k * 60_000 for k in reversed(range(limit))]
+    assert (skipped[0], set(skipped[1:])) == (None, {0})
+
+
 def test_max_runs_and_end_at_end_a_job() -> None:
     assert look(hourly(max_runs=3), NOON + HOUR, NOON + HOUR, 2).next is None
+    # Changed to fewer than it has had.
+    assert look(hourly(max_runs=3), NOON + HOUR, NOON + HOUR, 3) == Step(None, None)
     timing = hourly(end=NOON + 2 * HOUR)
     assert look(timing, NOON + HOUR, NOON + HOUR, 0).next == NOON + 2 * HOUR
     step = look(timing, NOON + HOUR, NOON + 9 * HOUR, 0)

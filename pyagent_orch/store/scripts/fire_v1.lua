@@ -48,6 +48,8 @@ local waiting = call('LLEN', key .. ':waiting')
 
 local function end_job()
   call('HSET', key, 'ended', now, 'enabled', '0')
+  -- Who has read it as one that goes on must not write it back so.
+  call('HINCRBY', key, 'rev', 1)
   call('PEXPIRE', key, RECORD_TTL)
   call('PEXPIRE', key .. ':runs', RECORD_TTL)
   event('job.ended', job, 'name', j[5])
@@ -72,12 +74,12 @@ if tick == '' then
   return {'passed'}
 end
 
+local busy = not manual and j[3] ~= 'allow' and is_open(j[4])
+if queued and (busy or j[6] ~= '1') then
+  call('ZADD', P .. 'jobs:waiting', now + LOOK_AGAIN, job)
+  return {'queued'}
+end
 if not manual and j[3] ~= 'allow' then
-  local busy = is_open(j[4])
-  if queued and (busy or j[6] ~= '1') then
-    call('ZADD', P .. 'jobs:waiting', now + LOOK_AGAIN, job)
-    return {'queued'}
-  end
   if not queued and (busy or waiting > 0) then
     if j[3] == 'queue' and waiting < MOST_WAITING then
       call('RPUSH', key .. ':waiting', tick)
@@ -143,6 +145,8 @@ bump('fired', how)
 if how == 'due' then observe('late', '', '', math.max(0, now - tonumber(tick))) end
 call('LPUSH', key .. ':runs', run)
 call('LTRIM', key .. ':runs', 0, MOST_LISTED - 1)
+local rest = manual and call('PTTL', key) or -1
+if rest > 0 then call('PEXPIRE', key .. ':runs', rest) end
 call('HSET', key, 'last', tick, 'last_run', run)
 if not manual then call('HINCRBY', key, 'runs', 1) end
 if queued then
