@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pyagent_orch.listener.follower import FINAL_EVENTS
 from pyagent_orch.models.events import Event
+from pyagent_orch.web.views import shown_data
 
 if TYPE_CHECKING:
     from pyagent_orch.listener.follower import Listener
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 5_000
 """How many entries a stream may be behind before it is ended."""
+_OURS = frozenset({"task", "workflow", "job"})
 _OWNERS = 50_000
 """Of how many tasks and workflows it is remembered whose they are."""
 
@@ -222,7 +224,7 @@ def entry_of(event: Event) -> Entry:
     """What a stream tells of an event."""
     data = {
         "type": event.type, "subject": event.subject, "at": event.at.isoformat(),
-        "data": event.data,
+        "data": event.data if event.noun not in _OURS else shown_data(event.data),
     }  # fmt: skip
     # ASCII, so that no character in a name can end the line or break the encoding.
     ends = event.subject if event.type in FINAL_EVENTS else ""
