@@ -43,7 +43,7 @@ def check_facts(text: str) -> str:
 
 
 def shout(text: str) -> str:
-    """Fail with an error of five megabytes."""
+    """Fail with an error of five megabytes, of which the begin is recorded."""
     raise ValueError(text + " !" * 2_500_000)
 
 
@@ -200,8 +200,6 @@ def test_hostile_names_and_errors_are_text_in_every_view(
     for fold in ("Traceback", "History"):
         panel.locator("summary", has_text=fold).click()
     expect(panel.get_by_role("listitem").filter(has_text="failed for good")).to_contain_text("<img")
-    # An error of five megabytes is cut until all of it is wanted.
-    expect(panel.get_by_role("button", name="Show all 5,0").first).to_be_visible()
     for tab in ("Timeline", "List", "Graph"):
         page.get_by_role("tab", name=tab).click()
         expect(page.locator(".stage").get_by_role("button", name="<img").first).to_be_visible()

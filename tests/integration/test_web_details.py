@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from pyagent_orch import Orchestrator, Task, Workflow, agent
+from pyagent_orch import Orchestrator, Task, TaskFailedError, Workflow, agent
 from pyagent_orch.web import create_dashboard
 from support.web import app_of, follow, served
 from support.web_agents import GATES
@@ -119,12 +119,14 @@ def test_a_dashboard_that_is_mounted_in_another_app_opens_with_its_token(
 def test_every_call_that_asks_redis_can_be_awaited(orchestrator: Orchestrator) -> None:
     async def main() -> None:
         task = await orchestrator.asubmit("web_break", "no")
-        await task
+        with pytest.raises(TaskFailedError):
+            await task
         assert await orchestrator.astatus(task.id) == "failed"
         found = await orchestrator.aget_task(task.id)
-        assert str(found.error) == "ValueError: no"
+        assert found.error == "ValueError: no"
         again = await orchestrator.aretry(task.id)
-        await again
+        with pytest.raises(TaskFailedError):
+            await again
         flow = Workflow(name="awaited", tasks=[Task("web_gate", "awaited", name="a")])
         workflow = await orchestrator.asubmit_workflow(flow)
         assert await orchestrator.acancel(workflow.id)
