@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from support.chromium import chromium
 from support.page_desk import Desk, page_desk
 
 TIMEOUT_MS = 15_000
 VIEWPORT = {"width": 1280, "height": 800}
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,8 @@ def test_a_run_of_models_is_read_while_it_is_written_and_afterwards(
     page.set_viewport_size({"width": 1280, "height": 980})
     at(f"workflow/{workflow.id}")
     panel = page.get_by_role("complementary", name="Task")
-    box(page, "Write report", "running").click()
+    # The first call of a model imports its library.
+    box(page, "Write report", "running").click(timeout=60_000)
     expect(panel.locator(".streamed pre")).to_contain_text("leasing decides")
     # The input that was made of the outputs, whose agent it is, and what is around it.
     expect(panel).to_contain_text("Prices: Entry models fell to 1,900 EUR")

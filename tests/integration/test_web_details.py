@@ -35,7 +35,7 @@ def upper(outputs: dict[str, str]) -> str:
 def test_an_input_that_is_made_of_outputs_is_shown_as_the_agent_is_given_it(
     orchestrator: Orchestrator, client: httpx.Client
 ) -> None:
-    second = Task("web_gate", {"name": "{first.output}", "n": 1}, name="second")
+    second = Task("web_echo", {"name": "{first.output}", "n": 1}, name="second")
     workflow = orchestrator.submit_workflow(
         Workflow(
             name="inputs",
@@ -49,18 +49,16 @@ def test_an_input_that_is_made_of_outputs_is_shown_as_the_agent_is_given_it(
     )
     assert client.get(f"/tasks/{second.id}").json()["input"] is None
     GATES.setdefault("details-1", threading.Event()).set()
-    follow(client, f"/tasks/{workflow.tasks[2].id}/events")
+    assert workflow.wait(20).status == "completed"
     given = client.get(f"/tasks/{second.id}").json()["input"]
     assert given == {"name": "through details-1", "n": 1}
     # A function of the outputs is called on workers only.
     assert client.get(f"/tasks/{workflow.tasks[2].id}").json()["input"] is None
-    workflow.cancel()
     # In a copy, templates name the tasks of the first run.
     again = client.post(f"/workflows/{workflow.id}/rerun?from_task=second").json()["id"]
     copied = {t["name"]: t["id"] for t in client.get(f"/workflows/{again}").json()["tasks"]}
     assert copied["second"] != second.id
     assert client.get(f"/tasks/{copied['second']}").json()["input"] == given
-    orchestrator.get_workflow(again).cancel()
 
 
 def test_the_history_of_a_task_has_its_attempts_with_their_errors(
@@ -98,8 +96,8 @@ def test_a_worker_tells_how_many_tasks_it_runs(
     task = orchestrator.submit("web_gate", "busy")
     with client.stream("GET", f"/tasks/{task.id}/events?after=0-0") as stream:
         next(line for line in stream.iter_lines() if "task.started" in line)
-    assert client.get("/workers").json()["items"][0]["busy"] == 1
-    GATES["busy"].set()
+    assert client.get("/workers").json()["items"][0]["busy"] >= 1
+    GATES.setdefault("busy", threading.Event()).set()
     task.wait(20)
 
 
