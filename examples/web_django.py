@@ -7,7 +7,6 @@ Django keeps its own ways: its CSRF cookie, its URLs, its responses. The calls t
 Redis are awaited (`asubmit`, `async for`), so one process serves many streams.
 """
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -60,7 +59,7 @@ async def submit(request: HttpRequest) -> JsonResponse:
 async def cancel(request: HttpRequest, task_id: str) -> JsonResponse:  # noqa: ARG001 - Django's signature
     """Cancel a story; what is written of it stays."""
     try:
-        cancelled = await asyncio.to_thread(orchestrator.cancel, task_id)
+        cancelled = await orchestrator.acancel(task_id)
     except TaskNotFoundError as error:
         return JsonResponse({"detail": str(error)}, status=404)
     return JsonResponse({"cancelled": cancelled})
@@ -73,7 +72,7 @@ async def events(request: HttpRequest, task_id: str) -> HttpResponse:
     if last == "end":
         return HttpResponse(status=204)
     try:
-        task = await asyncio.to_thread(orchestrator.get_task, task_id)
+        task = await orchestrator.aget_task(task_id)
     except TaskNotFoundError as error:
         return JsonResponse({"detail": str(error)}, status=404)
     return StreamingHttpResponse(_written(task, last), content_type="text/event-stream")
@@ -84,7 +83,7 @@ async def _written(task: Task, last: str | None) -> AsyncIterator[str]:
     async for piece in task.stream(after=last):
         data = {"offset": piece.offset, "attempt": piece.attempt, "text": piece.text}
         yield f"event: text\ndata: {json.dumps(data)}\nid: {piece.id}\n\n"
-    ended = await asyncio.to_thread(orchestrator.status, task.id)
+    ended = await orchestrator.astatus(task.id)
     yield f"event: end\ndata: {json.dumps({'status': ended.value})}\nid: end\n\n"
 
 

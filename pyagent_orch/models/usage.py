@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, Field
 
 _LEAST_SHOWN = 0.0001
@@ -50,3 +52,12 @@ class Usage(BaseModel):
             output_tokens=self.output_tokens + other.output_tokens,
             cost_usd=None if None in known or not known else sum(c for c in known if c is not None),
         )
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """All of them together; of none, nothing."""
+    found = Usage()
+    for one in usages:
+        # The model of the first one is that of all, until another one answers.
+        found = found + one if found.requests else one
+    return found

@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pyagent_orch.exceptions import ConfigurationError
+from pyagent_orch.exceptions import ConfigurationError, InputError, TaskNotFoundError
+from pyagent_orch.inputs import references_of, render_input
+from pyagent_orch.models.usage import Usage, total
 from pyagent_orch.states import TaskStatus, WorkflowStatus
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pyagent_orch.graph import Graph
     from pyagent_orch.listener import DurableHandler, Listener
     from pyagent_orch.listener.onlookers import Witness
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 LOOK_AT = 5_000
 """How many records one page looks at, at the most, however few of them fit."""
+ADDED_UP = 1_000
+"""The cost of how many tasks one page of workflows adds up, at the most."""
+LOOK_THROUGH = 20_000
+"""How many events a history looks through, at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,8 @@ class AgentLabel:
     """`callable`, `model`, `flow`, `celery` or `local`."""
     name: str
     model: str | None = None
+    instructions: str | None = None
+    """What a model is asked to be."""
 
 
 class Browsing:
@@ -114,6 +124,75 @@ class Browsing:
         )
         items = workflows.found([one.id for one in found.items])
         return Page(items, str(found.next) if found.next else None)
+
+    def given_input(self, id: str) -> JSONValue:  # noqa: A002 - as `get_task`
+        """The input of a task of a workflow as its agent is given it, outputs filled in.
+
+        None for a task without a template, while an output that it names is not recorded, and
+        where a function makes the input: that runs on workers only.
+        """
+        store = self._connection.store
+        fields = store.workflows.raw_tasks([id])[0]
+        template = fields.get("template")
+        used = references_of(template) if template else None
+        if template is None or used is None:
+            return None
+        # In a copied workflow templates know the tasks by the ids of the first one.
+        aliases: dict[str, str] = json.loads(fields.get("aliases") or "{}")
+        copies = {known: task for task, known in aliases.items()}
+        known_as = {copies.get(one, one): one for one in used}
+        records = [one for one in store.records.get_many(list(known_as)) if one is not None]
+        if len(records) < len(known_as) or not all(one.status.is_final for one in records):
+            return None
+        outputs = {known_as[one.id]: one.output for one in records}
+        try:
+            return render_input(template, outputs, {}, _unknown)
+        except InputError:
+            return None
+
+    def history(self, id: str) -> tuple[list[Event], bool]:  # noqa: A002 - as `get_task`
+        """What happened to a task, oldest first, as far as the event stream still has it.
+
+        Returns:
+            The events, and whether all that were kept have been looked through.
+
+        Raises:
+            TaskNotFoundError: there is no record of it.
+        """
+        store = self._connection.store
+        found = store.records.summaries([id])
+        if not found:
+            raise TaskNotFoundError(id)
+        # Ids of events are times: those before its begin and behind its end are not read.
+        begin, end = found[0].created_at, found[0].completed_at
+        place = f"{max(0, _ms(begin) - 1)}-0" if begin else "0-0"
+        last = _ms(end) + _SAME_ACT_MS if end else None
+        events: list[Event] = []
+        looked = 0
+        while page := store.events.read(place):
+            events += [event for event in page if event.subject == id and event.noun == "task"]
+            if last is not None and _ms(page[-1].at) > last:
+                break
+            looked, place = looked + len(page), page[-1].id
+            if looked >= LOOK_THROUGH:
+                return events, False
+        return events, True
+
+    def workflow_usages(self, records: Iterable[WorkflowRecord]) -> dict[str, Usage]:
+        """Maps ids to what each workflow has cost by now.
+
+        Only as many tasks are added up as a page can afford; a workflow with more is left out.
+        """
+        ids, left = [], ADDED_UP
+        for record in records:
+            if record.size <= left:
+                ids.append(record.id)
+                left -= record.size
+        found = self._connection.store.workflows.usages(ids)
+        return {
+            name: total([Usage.model_validate_json(text) for text in texts])
+            for name, texts in found.items()
+        }
 
     def summaries(self, ids: Sequence[str]) -> list[TaskRecord]:
         """The records of these tasks without inputs and outputs, less what has expired."""
@@ -238,5 +317,20 @@ def _label(wire: Mapping[str, object]) -> AgentLabel:
     spec = wire.get("spec")
     if kind == "model" and isinstance(spec, Mapping):
         model = spec.get("model")
-        return AgentLabel(kind, str(spec.get("name", "")), str(model) if model else None)
+        return AgentLabel(
+            kind, str(spec.get("name", "")), str(model) if model else None,
+            str(spec.get("instructions") or "") or None,
+        )  # fmt: skip
     return AgentLabel(kind, str(wire.get("name") or wire.get("flow") or wire.get("task") or kind))
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+_SAME_ACT_MS = 1_000
+"""The event of an end may be a moment later than the time that stands in the record."""
+
+
+def _unknown(path: str, outputs: dict[str, JSONValue]) -> JSONValue:  # noqa: ARG001 - a function of workers
+    raise InputError(path, "functions of outputs are called on workers only")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from pyagent_orch.exceptions import ConfigurationError, InvalidTaskError
@@ -142,14 +143,19 @@ class Events:
 
     async def aevents(self, since: str | None = None) -> AsyncIterator[Event]:
         """New events without blocking the event loop; see `events(follow=True)`."""
-        log = self._connection.store.events
-        position = since if since is not None else await asyncio.to_thread(log.last_id)
-        client = self._connection.store.blocking_client()
+        # The first use may start a server.
+        store = await asyncio.to_thread(lambda: self._connection.store)
+        position = since if since is not None else await asyncio.to_thread(store.events.last_id)
+        client = store.blocking_client()
+        # A thread of its own: those of the loop are few, and here one waits most of the time.
+        waiter = ThreadPoolExecutor(1, "pyagent-events")
+        loop = asyncio.get_running_loop()
         try:
             while not self._connection.closed:
-                page = await asyncio.to_thread(log.follow, position, client)
+                page = await loop.run_in_executor(waiter, store.events.follow, position, client)
                 for event in page:
                     yield event
                     position = event.id
         finally:
+            waiter.shutdown(wait=False)
             client.close()

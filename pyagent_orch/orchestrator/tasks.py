@@ -223,6 +223,24 @@ class Tasks:
             self._connection.store.workflows.retry(workflow, [id])
         return self.get_task(id)
 
+    # --- the same without blocking the event loop ------------------------------------------
+
+    async def astatus(self, id: str) -> TaskStatus:  # noqa: A002
+        """`status`, without blocking the event loop."""
+        return await asyncio.to_thread(self.status, id)
+
+    async def aget_task(self, id: str) -> Task:  # noqa: A002
+        """`get_task`, without blocking the event loop."""
+        return await asyncio.to_thread(self.get_task, id)
+
+    async def acancel(self, id: str, *, reason: str = "cancelled by request") -> bool:  # noqa: A002
+        """`cancel`, without blocking the event loop."""
+        return await asyncio.to_thread(self.cancel, id, reason=reason)
+
+    async def aretry(self, id: str) -> Task:  # noqa: A002
+        """`retry`, without blocking the event loop."""
+        return await asyncio.to_thread(self.retry, id)
+
 
 def _check_unsent(task: object) -> None:
     if not isinstance(task, Task):

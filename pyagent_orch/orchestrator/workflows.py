@@ -103,6 +103,10 @@ class Workflows:
         """
         return self._home.workflow(self._connection.store.workflows.get(id))
 
+    async def aget_workflow(self, id: str) -> Workflow:  # noqa: A002
+        """`get_workflow`, without blocking the event loop."""
+        return await asyncio.to_thread(self.get_workflow, id)
+
     def workflows(
         self,
         *,

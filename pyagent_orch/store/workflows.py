@@ -110,6 +110,24 @@ class Workflows:
             ids: Any = self._client.lrange(self._keys.workflow(workflow_id) + ":tasks", 0, -1)
         return list(ids)
 
+    def usages(self, workflow_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Maps ids to what the tasks of each have cost, as JSON, task by task; two round trips."""
+        pipe = self._client.pipeline(transaction=False)
+        for workflow_id in workflow_ids:
+            pipe.lrange(self._keys.workflow(workflow_id) + ":tasks", 0, -1)
+        with named_errors(self._label):
+            lists = pipe.execute()
+        pipe = self._client.pipeline(transaction=False)
+        for task_ids in lists:
+            for task_id in task_ids:
+                pipe.hget(self._keys.task(task_id), "usage")
+        with named_errors(self._label):
+            found = iter(pipe.execute())
+        return {
+            workflow_id: [text for _ in task_ids if (text := next(found))]
+            for workflow_id, task_ids in zip(workflow_ids, lists, strict=True)
+        }
+
     def edges(self, workflow_id: str) -> dict[str, list[str]]:
         """Maps the ids of tasks to the ids they wait for, as submitted."""
         with named_errors(self._label):

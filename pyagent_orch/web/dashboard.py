@@ -29,6 +29,8 @@ PAGE = Path(__file__).parent / "page"
 COOKIE_SECONDS = 30 * 86_400
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 PAGE_HEADERS: Mapping[str, str] = {
+    # Asked for anew each time (304 mostly): after an upgrade no old script is left among new ones.
+    "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -124,12 +126,14 @@ class _Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = None
-        if scope["type"] == "http" and scope["path"] == "/":
+        # Where it is mounted in another app, the path begins with that place.
+        home = scope.get("root_path", "") + "/"
+        if scope["type"] == "http" and scope["path"] in ("/", home):
             given = Request(scope).query_params.get("token")
         if given is None:
             await self._app(scope, receive, send)
             return
-        answer = RedirectResponse("/", 303, headers={"Cache-Control": "no-store"})
+        answer = RedirectResponse(home, 303, headers={"Cache-Control": "no-store"})
         if _same(given, self._token):
             answer.set_cookie(
                 _cookie_of(self._token), self._token, max_age=COOKIE_SECONDS, httponly=True,

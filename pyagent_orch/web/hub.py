@@ -2,7 +2,7 @@
 
 An event is written as bytes once, however many streams want it, and a page of events is
 handed to an event loop in one call. A stream that does not keep up is ended: its client
-comes back and goes on where it stopped. Knows the facade, no HTTP.
+comes back and goes on where it stopped. Knows the facade and the form of events, no HTTP.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fastapi.sse import format_sse_event
+
 from pyagent_orch.listener.follower import FINAL_EVENTS
-from pyagent_orch.models.events import Event
+from pyagent_orch.models.events import Event, order_of
+from pyagent_orch.web.views import shown_data
 
 if TYPE_CHECKING:
     from pyagent_orch.listener.follower import Listener
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 5_000
 """How many entries a stream may be behind before it is ended."""
+_OURS = frozenset({"task", "workflow", "job"})
 _OWNERS = 50_000
 """Of how many tasks and workflows it is remembered whose they are."""
 
@@ -42,6 +46,10 @@ class Entry:
     """The piece of text that it tells."""
     ends: str = ""
     """The id of the task or workflow that is final with it."""
+    order: tuple[int, int] = (0, 0)
+    """What the event is compared by."""
+    written: bytes = b""
+    """The whole server-sent event, for streams whose place is that of the event alone."""
 
 
 @dataclass(eq=False)
@@ -222,11 +230,13 @@ def entry_of(event: Event) -> Entry:
     """What a stream tells of an event."""
     data = {
         "type": event.type, "subject": event.subject, "at": event.at.isoformat(),
-        "data": event.data,
+        "data": event.data if event.noun not in _OURS else shown_data(event.data),
     }  # fmt: skip
     # ASCII, so that no character in a name can end the line or break the encoding.
     ends = event.subject if event.type in FINAL_EVENTS else ""
-    return Entry("event", json.dumps(data, separators=(",", ":")), event.id, ends=ends)
+    text = json.dumps(data, separators=(",", ":"))
+    written = format_sse_event(event="event", data_str=text, id=event.id)
+    return Entry("event", text, event.id, ends=ends, order=order_of(event.id), written=written)
 
 
 def _call(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> None:

@@ -218,12 +218,16 @@ class Stream:
         parts = []
         for entry in entries:
             if entry.event_id:
-                if order(entry.event_id) <= self._last:
+                place = entry.order if entry.written else order(entry.event_id)
+                if place <= self._last:
                     # It was in what the stream began with.
                     continue
-                self._last, self._event_id = order(entry.event_id), entry.event_id
+                self._last, self._event_id = place, entry.event_id
             if entry.text_id:
                 self._text_id = entry.text_id
+            if entry.written and not self._text_id:
+                parts.append(entry.written)
+                continue
             parts.append(
                 format_sse_event(
                     event=entry.name, data_str=entry.data,

@@ -5,6 +5,7 @@ Pure: from records to views. Times are UTC, in the form of RFC 3339.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,17 @@ from pyagent_orch.schedules.timing import Kind, Missed, Overlap
 from pyagent_orch.states import TaskStatus, WorkflowStatus
 
 if TYPE_CHECKING:
+    from pyagent_orch.models.events import Event
     from pyagent_orch.models.records import TaskRecord
+    from pyagent_orch.models.values import JSONValue
     from pyagent_orch.orchestrator.browsing import AgentLabel
     from pyagent_orch.schedules.jobs import ScheduledJob
-    from pyagent_orch.store.fleet import QueueLength
     from pyagent_orch.workflows import WorkflowRecord
 
 SHOWN_ERROR = 2_000
-"""How many characters of an error a list shows; the task itself tells it whole."""
+"""How many characters of an error lists and events show; the task itself tells it whole."""
+SHOWN_NAME = 500
+"""How many characters of a name they show; requests cannot give longer ones, programs can."""
 
 
 class AgentView(BaseModel):
@@ -33,6 +37,8 @@ class AgentView(BaseModel):
     """`callable`, `model`, `flow` (a pattern or map), `celery` or `local`."""
     name: str
     model: str | None = None
+    instructions: str | None = None
+    """What a model is asked to be; told by the task itself only."""
 
 
 class ErrorView(BaseModel):
@@ -75,8 +81,28 @@ class TaskView(TaskSummary):
     """A task with all that is recorded of it."""
 
     input: Any = None
-    """As sent; null where it is made from outputs of other tasks when it starts."""
+    """With the outputs filled in that it names; null until those are there, and where a function
+    makes it on the worker."""
     output: Any = None
+
+
+class HappenedView(BaseModel):
+    """Something that happened to a task."""
+
+    type: str
+    """The type of the event, such as `task.retried`."""
+    at: datetime
+    data: dict[str, Any] = {}
+    """What else the event tells, such as `attempt`, `worker`, `error` and `delay_ms`."""
+
+
+class History(BaseModel):
+    """What happened to a task, oldest first."""
+
+    items: list[HappenedView]
+    """As far as the event stream still has it."""
+    whole: bool
+    """False: more events were kept than were looked through."""
 
 
 class TaskPage(BaseModel):
@@ -100,6 +126,8 @@ class WorkflowSummary(BaseModel):
     pattern: str | None = None
     metadata: dict[str, Any] = {}
     error: str | None = None
+    usage: Usage | None = None
+    """Of all its recorded answers together; null where it was not added up."""
     created_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
@@ -114,8 +142,6 @@ class WorkflowView(WorkflowSummary):
     """Maps the ids of tasks to the ids that they wait for."""
     results: list[str]
     """The ids of the tasks whose outputs are the workflow's."""
-    usage: Usage
-    """Of all its recorded answers together."""
     as_of: str
     """Events that follow this one tell what has changed since: the stream's `after`."""
 
@@ -163,6 +189,8 @@ class JobView(BaseModel):
     last_run: datetime | None = None
     last_run_id: str | None = None
     """The id of the task or workflow that was its last run."""
+    run_kind: str = Field(pattern="^(task|workflow)$")
+    """What its runs are."""
 
 
 class JobList(BaseModel):
@@ -184,61 +212,6 @@ class RunList(BaseModel):
     items: list[RunView]
 
 
-class RetriedView(BaseModel):
-    """What is tried again."""
-
-    ids: list[str]
-
-
-class WorkerView(BaseModel):
-    """A living worker."""
-
-    name: str
-    info: dict[str, Any]
-    """What it says of itself: `pool`, `concurrency`, `pid`, `queues`, `agents` and more."""
-
-
-class WorkerList(BaseModel):
-    """The living workers."""
-
-    items: list[WorkerView]
-
-
-class QueueView(BaseModel):
-    """What waits in a queue."""
-
-    name: str
-    waiting: int
-    oldest_seconds: float | None = None
-    workers: list[str]
-    """The living workers that serve it; none: nobody will do what waits."""
-
-
-class QueueList(BaseModel):
-    """The queues."""
-
-    items: list[QueueView]
-
-
-class Overview(BaseModel):
-    """What there is, in numbers."""
-
-    namespace: str
-    version: str
-    read_only: bool
-    """Whether this caller may change nothing."""
-    specs: bool
-    """Whether models may be asked with instructions, besides registered agents."""
-    tenant: str | None = None
-    tasks: dict[TaskStatus, int] | None = None
-    """How many are in each state; null for a caller who sees one tenant."""
-    workflows: dict[WorkflowStatus, int] | None = None
-    """Likewise."""
-    workers: int | None = None
-    agents: list[str]
-    """The agents that the living workers have registered."""
-
-
 # --- from records ---------------------------------------------------------------------------
 
 
@@ -247,10 +220,34 @@ def task_summary(record: TaskRecord, labels: Mapping[str, AgentLabel]) -> TaskSu
     return TaskSummary(**_task_fields(record, labels, whole=False))
 
 
-def task_view(record: TaskRecord, labels: Mapping[str, AgentLabel]) -> TaskView:
-    """A task with all that is recorded of it."""
+def task_view(
+    record: TaskRecord, labels: Mapping[str, AgentLabel], given: JSONValue = None
+) -> TaskView:
+    """A task with all that is recorded of it; `given` where its input was made of outputs."""
     fields = _task_fields(record, labels, whole=True)
-    return TaskView(**fields, input=record.input, output=record.output)
+    shown = given if record.input is None else record.input
+    return TaskView(**fields, input=shown, output=record.output)
+
+
+def happened_view(event: Event) -> HappenedView:
+    """Something that happened to a task."""
+    data = shown_data(event.data)
+    return HappenedView(type=event.type, at=event.at, data=data if isinstance(data, dict) else {})
+
+
+def shown_data(data: JSONValue) -> JSONValue:
+    """What an event tells, less what may be too large to be sent to everybody who follows."""
+    if not isinstance(data, dict):
+        return data
+    shown, name, error = dict(data), data.get("name"), data.get("error")
+    if isinstance(name, str):
+        shown["name"] = name[:SHOWN_NAME]
+    if isinstance(error, dict):
+        shown["error"] = {
+            "type": error.get("type"),
+            "message": str(error.get("message"))[:SHOWN_ERROR],
+        }
+    return shown
 
 
 def _task_fields(
@@ -259,11 +256,18 @@ def _task_fields(
     label, error = labels.get(record.agent), record.error
     return {
         "id": record.id,
-        "name": record.name,
+        "name": record.name if whole else record.name[:SHOWN_NAME],
         "status": record.status,
         "priority": record.priority,
         "queue": record.queue,
-        "agent": AgentView(kind=label.kind, name=label.name, model=label.model) if label else None,
+        "agent": None
+        if label is None
+        else AgentView(
+            kind=label.kind,
+            name=label.name,
+            model=label.model,
+            instructions=label.instructions if whole else None,
+        ),
         "metadata": dict(record.metadata),
         "attempts": record.attempts,
         "worker": record.worker,
@@ -285,17 +289,18 @@ def _task_fields(
     }
 
 
-def workflow_fields(record: WorkflowRecord) -> dict[str, Any]:
+def workflow_fields(record: WorkflowRecord, usage: Usage | None = None) -> dict[str, Any]:
     """What a summary and a view of a workflow share."""
     return {
         "id": record.id,
-        "name": record.name,
+        "name": record.name[:SHOWN_NAME],
         "status": record.status,
         "size": record.size,
         "done": max(0, record.size - record.open),
         "pattern": record.pattern,
         "metadata": dict(record.metadata),
-        "error": record.error,
+        "error": record.error and record.error[:SHOWN_ERROR],
+        "usage": usage,
         "created_at": record.created_at,
         "started_at": record.started_at,
         "completed_at": record.completed_at,
@@ -329,14 +334,5 @@ def job_view(job: ScheduledJob) -> JobView:
         next_run=job.next_run,
         last_run=job.last_run,
         last_run_id=record.last_id,
-    )
-
-
-def queue_view(queue: QueueLength) -> QueueView:
-    """What waits in a queue."""
-    return QueueView(
-        name=queue.name,
-        waiting=queue.waiting,
-        oldest_seconds=queue.oldest_seconds,
-        workers=list(queue.workers),
+        run_kind=json.loads(record.work)["kind"],
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyagent_orch.models.tasks import Task
-from pyagent_orch.models.usage import Usage
+from pyagent_orch.models.usage import Usage, total
 from pyagent_orch.states import TaskStatus
 
 if TYPE_CHECKING:
@@ -40,12 +40,7 @@ def outputs_of(tasks: Iterable[Task]) -> dict[str, Any]:
 
 def usage_of(tasks: Iterable[Task]) -> Usage:
     """What the model calls of these tasks cost together."""
-    total = Usage()
-    for task in tasks:
-        used = task.record.usage if task.record else None
-        if used is not None:
-            total = total + used if total.requests else used
-    return total
+    return total(task.record.usage for task in tasks if task.record and task.record.usage)
 
 
 def recorded_graph(

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from support.chromium import chromium
+from support.page_desk import Desk, page_desk
 
 TIMEOUT_MS = 15_000
 VIEWPORT = {"width": 1280, "height": 800}
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,25 @@ def page(browser: Browser, tmp_path: Path, request: pytest.FixtureRequest) -> It
         # What was to be seen at the end, for whoever looks into a failure.
         page.screenshot(path=tmp_path / "last.png")
         context.close()
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    """The dashboard, with a private server and a worker."""
+    with page_desk() as desk:
+        yield desk
+
+
+@pytest.fixture
+def at(page: Page, desk: Desk) -> Callable[[str], Page]:
+    """Opens a place of the dashboard's page, signed in."""
+    page.goto(desk.entrance)
+
+    def open_place(place: str) -> Page:
+        page.goto(f"{desk.address}/#/{place}")
+        return page
+
+    return open_place
 
 
 @pytest.fixture

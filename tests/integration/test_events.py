@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -316,6 +317,30 @@ def test_events_can_be_awaited(alone: Orchestrator) -> None:
         return await asyncio.wait_for(reading, 10)
 
     assert asyncio.run(both()) == [1, 2, 3]
+
+
+def test_who_awaits_events_takes_none_of_the_loop_s_threads(alone: Orchestrator) -> None:
+    last = alone.emit("custom.event", 0)
+    free = threading.Event()
+
+    async def main() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        events = alone.aevents(since=last)
+        alone.emit("custom.event", 1)
+        got = [(await anext(events)).data]
+        # Somebody else needs the only one.
+        busy = loop.run_in_executor(None, free.wait, 30)
+        try:
+            alone.emit("custom.event", 2)
+            got.append((await asyncio.wait_for(anext(events), 20)).data)
+        finally:
+            free.set()
+        await busy
+        await events.aclose()  # type: ignore[attr-defined]
+        return got
+
+    assert asyncio.run(main()) == [1, 2]
 
 
 def test_the_stream_is_capped(server: PrivateServer, namespace: str) -> None:

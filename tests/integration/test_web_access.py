@@ -243,6 +243,7 @@ def test_every_answer_keeps_the_browser_in(orchestrator: Orchestrator) -> None:
             assert "unsafe" not in policy, path
             assert "access-control-allow-origin" not in headers, path
         assert client.get("/api/tasks").headers["cache-control"] == "no-store"
+        assert client.get("/main.js").headers["cache-control"] == "no-cache"
         assert "script-src 'self'" in client.get("/").headers["content-security-policy"]
 
 

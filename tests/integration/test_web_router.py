@@ -54,7 +54,7 @@ def test_a_task_is_submitted_and_looked_at(client: httpx.Client) -> None:
     task = ended(client, made["id"])
     assert (task["status"], task["output"], task["input"]) == ("completed", "HELLO", "hello")
     assert (task["name"], task["priority"], task["metadata"]) == ("greeting", 2, {"user": "ann"})
-    assert task["agent"] == {"kind": "callable", "name": "web_shout", "model": None}
+    assert (task["agent"]["kind"], task["agent"]["name"]) == ("callable", "web_shout")
     assert task["attempts"] == 1
     assert task["completed_at"] >= task["started_at"] >= task["created_at"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from playwright.sync_api import Locator, Page
 
 from pyagent_orch import Orchestrator, Task, Workflow, current_run
 from pyagent_orch.web.dashboard import create_dashboard
+from pyagent_orch.web.hub import Hub
 
 TOKEN = "token-of-the-test"
 POEM = [f"line {number}: äöü 🦉 <b>\n" for number in range(20)]
@@ -54,16 +57,25 @@ def recite(folder: str) -> str:
     return "".join(POEM)
 
 
+def box(page: Page, name: str, state: str) -> Locator:
+    """The box of a task in the graph of a run, in this state."""
+    return page.get_by_role("button", name=re.compile(f"^{name} \\S {state}"))
+
+
 class Desk:
     """An orchestrator and the page that shows it."""
 
-    def __init__(self, orchestrator: Orchestrator, address: str) -> None:
-        self.orchestrator, self.address = orchestrator, address
+    def __init__(self, orchestrator: Orchestrator, address: str, hub: Hub) -> None:
+        self.orchestrator, self.address, self._hub = orchestrator, address, hub
 
     @property
     def entrance(self) -> str:
         """The address with the token."""
         return f"{self.address}/?token={TOKEN}"
+
+    def cut_streams(self) -> None:
+        """End all event streams; browsers come back."""
+        self._hub.cut_all()
 
     def report(self, folder: Path) -> Workflow:
         """Submit a workflow: one that waits for `folder/gate`, one that needs `folder/thing`."""
@@ -101,7 +113,7 @@ def page_desk(*, read_only: bool = False) -> Iterator[Desk]:
             assert thread.is_alive(), "the page's server has ended"
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield Desk(orchestrator, f"http://127.0.0.1:{port}")
+        yield Desk(orchestrator, f"http://127.0.0.1:{port}", app.state.hub)
     finally:
         server.should_exit = server.force_exit = True
         thread.join(10)

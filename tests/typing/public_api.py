@@ -76,6 +76,11 @@ async def an_orchestrator_can_be_awaited() -> None:
     async with Orchestrator() as orchestrator:
         assert_type(orchestrator, Orchestrator)
         assert_type(await orchestrator.asubmit(shout, "a"), Task)
+        assert_type(await orchestrator.aget_task("t"), Task)
+        assert_type(await orchestrator.astatus("t"), TaskStatus)
+        assert_type(await orchestrator.acancel("t"), bool)
+        assert_type(await orchestrator.aretry("t"), Task)
+        assert_type(await orchestrator.aget_workflow("w"), Workflow)
         assert_type(orchestrator.aevents(), AsyncIterator[Event])
 
 

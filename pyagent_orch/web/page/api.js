@@ -46,11 +46,18 @@ export function get(path, query = {}, signal = undefined) {
   return call("GET", path, { query, signal });
 }
 
-/** Change something; says so on the page, or why not. Returns the answer, null when it failed. */
+/**
+ * Change something; says so on the page, or why not. Returns the answer, null when it failed.
+ *
+ * @param {string} path of the router
+ * @param {string|((answer: object) => string)} said what is told when it is done
+ * @param {object} body of the request
+ * @param {string} method of the request
+ */
 export async function act(path, said, body = {}, method = "POST") {
   try {
     const answer = await call(method, path, { body });
-    notice(said);
+    notice(typeof said === "function" ? said(answer) : said);
     return answer ?? {};
   } catch (error) {
     notice(error.message, "failure");

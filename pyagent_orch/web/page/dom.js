@@ -36,6 +36,47 @@ export function show(place, ...children) {
   append(place, children);
 }
 
+/**
+ * As `show`, for what is drawn anew while somebody reads it: the focus stays where it was, and what was
+ * unfolded stays unfolded.
+ */
+export function renew(place, ...children) {
+  const focus = place.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  const folds = new Map([...place.querySelectorAll("details")].map((one) => [nameOf(one.firstElementChild), one.open]));
+  show(place, ...children);
+  for (const one of place.querySelectorAll("details")) {
+    const was = folds.get(nameOf(one.firstElementChild));
+    if (was !== undefined && was !== one.open) one.open = was;
+  }
+  if (focus) refocus(place, focus);
+}
+
+/** Focus what has this name inside a place; false when there is none. */
+export function refocus(place, name) {
+  const found = [...place.querySelectorAll(CAN_FOCUS)].find((one) => nameOf(one) === name);
+  found?.focus({ preventScroll: true });
+  return Boolean(found);
+}
+
+const CAN_FOCUS = "a, button, summary, input, select, [tabindex]";
+
+/** What an element is known by when it was made anew. */
+export const nameOf = (one) => one.dataset.key ?? `${one.localName} ${one.getAttribute("href") ?? one.getAttribute("aria-label") ?? one.textContent}`;
+
+/** A button that puts a text on the clipboard. */
+export function copyButton(what, text) {
+  const made = el("button.small", { "aria-label": `Copy ${what}`, title: `Copy ${what}`, onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(text());
+      made.textContent = "Copied";
+    } catch {
+      made.textContent = "Not allowed";
+    }
+    setTimeout(() => (made.textContent = "Copy"), 1500);
+  } }, "Copy");
+  return made;
+}
+
 function append(parent, children) {
   for (const child of children.flat(3)) {
     if (child === null || child === undefined || child === false) continue;

@@ -37,8 +37,23 @@ export function moment(iso) {
 export function cost(usage) {
   if (!usage || !usage.requests) return "";
   const tokens = usage.input_tokens + usage.output_tokens;
-  const money = usage.cost_usd ? `, $${usage.cost_usd.toFixed(4)}` : "";
-  return `${tokens.toLocaleString()} tokens${money}`;
+  return [`${tokens.toLocaleString()} tokens`, money(usage)].filter(Boolean).join(", ");
+}
+
+/** Tokens in and out, requests and money of a usage; empty for none. */
+export function costInFull(usage) {
+  if (!usage || !usage.requests) return "";
+  const parts = [
+    `${usage.input_tokens.toLocaleString()} tokens in, ${usage.output_tokens.toLocaleString()} out`,
+    usage.requests > 1 && `${usage.requests.toLocaleString()} requests`,
+    money(usage) || (usage.cost_usd === null && "price unknown"),
+  ];
+  return parts.filter(Boolean).join(" · ");
+}
+
+function money({ cost_usd: dollars }) {
+  if (!dollars) return "";
+  return dollars < 0.0001 ? "under $0.0001" : `$${dollars.toFixed(dollars < 1 ? 4 : 2)}`;
 }
 
 /** A value on one short line. */
@@ -64,6 +79,8 @@ export const MARKS = {
   cancelled: "⊘",
   skipped: "–",
 };
+
+export const STATES = Object.keys(MARKS);
 
 /** Whether a state is final. */
 export function isFinal(status) {

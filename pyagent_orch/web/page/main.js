@@ -1,7 +1,7 @@
 // The page's own addresses, and which view is in sight. A view is made, fills `main`, and is closed.
 
 import { get } from "./api.js";
-import { el, show } from "./dom.js";
+import { el, nameOf, refocus, show } from "./dom.js";
 
 const VIEWS = {
   runs: () => import("./runs.js"),
@@ -18,7 +18,7 @@ let turn = 0;
 
 async function open() {
   const [path, query] = location.hash.slice(2).split("?");
-  const [kind, ...rest] = (path || "runs").split("/").map(decodeURIComponent);
+  const [kind, ...rest] = (path || "runs").split("/").map(decoded);
   const mine = ++turn;
   close();
   close = () => {};
@@ -35,19 +35,47 @@ async function open() {
     else ended?.();
   } catch (error) {
     if (mine !== turn) return;
-    show(main, el("h1", {}, error.status === 404 ? "Not found" : "It did not work"), el("p.failure", { role: "alert" }, error.message),
-      el("p", {}, el("button", { onclick: open }, "Try again")));
+    document.title = "pyagent_orch";
+    show(main, el("h1", {}, TITLES[error.status] ?? "It did not work"), el("p.failure", { role: "alert" }, error.message),
+      el("p", {}, el("button", { onclick: open }, "Try again"), " ", kind !== "runs" && el("a", { href: "#/runs" }, "All runs")));
+  }
+}
+
+const TITLES = { 401: "Not signed in", 403: "Not allowed", 404: "Not found" };
+
+// An address that somebody has typed may be none.
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
 }
 
 let known = null;
 
 async function host() {
-  known ??= await get("overview");
+  if (!known) {
+    known = await get("overview");
+    show(document.getElementById("host"), el("span", { title: `pyagent-orch ${known.version}` }, known.namespace),
+      known.read_only && el("span.badge", {}, "read-only"));
+  }
   return { readOnly: known.read_only, version: known.version };
 }
 
+// As elsewhere: / goes to the search.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+  const search = main.querySelector("input[type=search]");
+  if (!search) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});
+
 window.addEventListener("hashchange", () => {
-  open().then(() => main.focus({ preventScroll: true }));
+  // Who has pressed a filter stays on it.
+  const focus = main.contains(document.activeElement) ? nameOf(document.activeElement) : "";
+  open().then(() => refocus(main, focus) || main.focus({ preventScroll: true }));
 });
 open();

@@ -24,6 +24,18 @@ export class Rows {
     this.refresh();
   }
 
+  /** Focus the row of an item, once it is in sight. */
+  focus(id) {
+    const place = this.items.findIndex((item) => item.id === id);
+    if (place < 0) return;
+    const top = place * this.height;
+    if (top < this.element.scrollTop || top + this.height > this.element.scrollTop + this.element.clientHeight) {
+      this.element.scrollTop = top - this.height;
+    }
+    this.refresh();
+    this.sheet.querySelector(`[data-row="${CSS.escape(id)}"] button`)?.focus({ preventScroll: true });
+  }
+
   refresh() {
     const first = Math.max(0, Math.floor(this.element.scrollTop / this.height) - 4);
     const count = Math.ceil((this.element.clientHeight || 400) / this.height) + 8;

@@ -1,15 +1,16 @@
 // One run, a workflow or a single task, as it moves: graph, timeline, list, and the task in sight.
 
 import { act, get } from "./api.js";
-import { el, show } from "./dom.js";
-import { ago, cost, duration, full, isFinal, MARKS, preview, took } from "./format.js";
+import { el, renew, show } from "./dom.js";
+import { ago, costInFull, duration, full, isFinal, MARKS, preview, STATES, took } from "./format.js";
 import { GraphView } from "./graph.js";
 import { follow } from "./live.js";
+import { needsOf } from "./needs.js";
 import { Panel } from "./panel.js";
-import { Rows } from "./rows.js";
+import { TaskList } from "./tasklist.js";
 import { Timeline } from "./timeline.js";
 
-const STATES = {
+const MOVES = {
   "task.submitted": "pending",
   "task.started": "running",
   "task.retried": "retrying",
@@ -20,21 +21,18 @@ const STATES = {
   "task.requeued": "pending",
   "task.released": "pending",
   "task.recovered": "pending",
+  "task.expanded": "pending",
 };
 const CALM = 250; // milliseconds between two drawings
 
 /** Show a run; returns what ends it. */
-export async function open(place, { kind, id, readOnly }) {
+export async function open(place, { kind, id, query, readOnly }) {
   const run = new Run(place, kind, id, readOnly);
   await run.load();
+  const task = query.get("task");
+  if (run.tasks.has(task)) await run.panel.open([task], run.tasks, { focus: false });
   run.follow();
   return () => run.close();
-}
-
-// A task waits for what its edges name; a task that another one has added stands behind that one.
-function needsOf(task, edges) {
-  const needs = edges[task.id] ?? [];
-  return needs.length || !task.parent ? needs : [task.parent];
 }
 
 // What a workflow came to is read when somebody opens it.
@@ -48,22 +46,36 @@ function output(path) {
 
 class Run {
   constructor(place, kind, id, readOnly) {
-    Object.assign(this, { place, kind, id, readOnly, tasks: new Map(), view: null });
+    Object.assign(this, { place, kind, id, readOnly, tasks: new Map(), view: null, shown: null });
     this.path = `${kind}s/${encodeURIComponent(id)}`;
-    this.panel = new Panel({ readOnly });
+    this.panel = new Panel({ readOnly, alone: kind === "task",
+      chosen: (task) => this.chosen(task), acted: () => this.again() });
     this.head = el("header.run");
+    this.bar = el("div.bars", { role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0 });
     this.output = output(this.path);
     this.stage = el("div.stage");
     this.tabs = el("div.tabs", { role: "tablist", "aria-label": "How the run is shown", onkeydown: (event) => this.key(event) });
-    show(place, this.head, kind === "workflow" && this.tabs, el("div.split", {}, kind === "workflow" && this.stage, this.panel.element));
+    const several = kind === "workflow";
+    show(place, this.head, several && this.bar, several && this.output, several && this.tabs, el("div.split", {}, several && this.stage, this.panel.element));
     this.clock = setInterval(() => this.isOpen() && this.draw(), 1000);
+  }
+
+  // The address says which task is in sight, so that it can be sent to somebody.
+  chosen(id) {
+    if (this.kind !== "workflow") return;
+    const before = this.shown;
+    this.shown = id;
+    this.view?.choosing(id);
+    history.replaceState(null, "", `#/workflow/${encodeURIComponent(this.id)}${id ? `?task=${encodeURIComponent(id)}` : ""}`);
+    if (!id && before) this.view?.focus(before);
   }
 
   async load() {
     this.record = await get(this.path);
     const { tasks = [this.record], edges = {} } = this.record;
-    this.tasks = new Map(tasks.map((task) => [task.id, { ...task, needs: needsOf(task, edges) }]));
-    document.title = `${this.record.name} – pyagent_orch`;
+    const needs = needsOf(tasks, edges);
+    this.tasks = new Map(tasks.map((task) => [task.id, { ...task, needs: needs.get(task.id) }]));
+    document.title = `${preview(this.record.name)} – pyagent_orch`;
     if (this.kind === "task" && !this.panel.id) await this.panel.open([this.id], this.tasks, { focus: false });
     else await this.panel.compare(this.tasks);
     if (this.kind === "workflow" && !this.view) this.choose(localStorage.getItem("view") ?? "graph");
@@ -79,7 +91,15 @@ class Run {
     });
   }
 
+  // Something final may move again: its stream had come to an end.
+  async again() {
+    await this.load();
+    this.end?.();
+    if (!this.isClosed) this.follow();
+  }
+
   close() {
+    this.isClosed = true;
     this.end?.();
     clearInterval(this.clock);
     clearTimeout(this.timer);
@@ -94,7 +114,7 @@ class Run {
   // event tells (usage, progress, new tasks).
   told({ type, subject, data, at }) {
     const task = this.tasks.get(subject);
-    const state = STATES[type];
+    const state = MOVES[type];
     if (task && state) {
       task.status = state;
       if (state === "running") Object.assign(task, { started_at: task.started_at ?? at, completed_at: null, worker: data.worker });
@@ -120,41 +140,55 @@ class Run {
   draw() {
     const { record } = this;
     const tasks = [...this.tasks.values()];
+    const counts = new Map(STATES.map((state) => [state, tasks.filter((task) => task.status === state).length]));
     const done = tasks.filter((task) => isFinal(task.status)).length;
-    const failed = tasks.filter((task) => task.status === "failed").length;
-    const bar = el("progress", { max: tasks.length, value: done, "aria-label": "Progress" });
+    const several = this.kind === "workflow";
     const facts = [
-      this.kind === "workflow" && `${done} of ${tasks.length} tasks${failed ? `, ${failed} failed` : ""}`,
+      several && `${done} of ${tasks.length} tasks${counts.get("failed") ? `, ${counts.get("failed")} failed` : ""}`,
       duration(took(record)),
-      cost(record.usage),
+      several && costInFull(record.usage),
       record.created_at && `submitted ${ago(record.created_at)}`,
+      record.pattern && record.pattern.replaceAll("_", " "),
+      ...Object.entries(record.metadata ?? {}).slice(0, 6).map(([key, value]) => `${key}: ${typeof value === "string" ? value.slice(0, 60) : JSON.stringify(value).slice(0, 60)}`),
     ].filter(Boolean);
-    const focused = this.head.contains(document.activeElement) ? document.activeElement.textContent : null;
-    show(this.head,
-      el("h1", {}, record.name),
-      el("p", {}, el("span.status", { "data-status": record.status }, `${MARKS[record.status]} ${record.status}`), ` ${facts.join(" · ")}`),
-      this.kind === "workflow" && bar,
-      typeof record.error === "string" && record.error && el("p.failure", {}, record.error),
-      this.actions(),
-      this.kind === "workflow" && record.status === "completed" && this.output);
-    if (focused) [...this.head.querySelectorAll("button, summary")].find((one) => one.textContent === focused)?.focus();
+    renew(this.head,
+      el("p.crumbs", {}, el("a", { href: several ? "#/runs" : "#/runs?kind=tasks" }, several ? "Workflows" : "Tasks"), " / ", el("code", {}, record.id)),
+      el("div.title", {}, el("h1", {}, preview(record.name, 300)), el("span.status.pill", { "data-status": record.status }, `${MARKS[record.status]} ${record.status}`), this.actions()),
+      el("p.quiet.facts-line", {}, facts.map((fact) => el("span", {}, fact))),
+      typeof record.error === "string" && record.error && el("p.failure", {}, record.error));
+    this.progress(counts, done, tasks.length);
+    this.output.hidden = record.status !== "completed";
+    if (this.output.hidden) this.output.open = false;
     this.view?.update(tasks);
+  }
+
+  // How many tasks are in each state, as parts of one bar.
+  progress(counts, done, all) {
+    this.bar.setAttribute("aria-valuemax", all);
+    this.bar.setAttribute("aria-valuenow", done);
+    this.bar.setAttribute("aria-valuetext", `${done} of ${all} tasks are final`);
+    const parts = ["completed", "failed", "cancelled", "skipped", "running", "retrying"].filter((state) => counts.get(state));
+    show(this.bar, parts.map((state) => {
+      const part = el("span", { "data-status": state, title: `${counts.get(state)} ${state}` });
+      part.style.width = `${(100 * counts.get(state)) / all}%`;
+      return part;
+    }));
   }
 
   actions() {
     if (this.readOnly || this.kind === "task") return null;
-    const run = (what, said, again) => async () => {
-      if (!(await act(`${this.path}/${what}`, said))) return;
-      await this.load();
-      if (again) {
-        this.end();
-        this.follow();
-      }
+    const run = (what, said) => async () => {
+      if (await act(`${this.path}/${what}`, said)) await this.again();
     };
-    return el("p.actions", {},
+    const anew = async () => {
+      const made = await act(`${this.path}/rerun`, "A new run has begun.");
+      if (made) location.hash = `#/workflow/${encodeURIComponent(made.id)}`;
+    };
+    return el("span.actions", {},
       this.isOpen() && el("button.danger", { onclick: run("cancel", "Cancelled.") }, "Cancel the run"),
       ["failed", "cancelled"].includes(this.record.status) &&
-        el("button", { onclick: run("retry-failed", "What had failed is tried again.", true) }, "Retry what failed"));
+        el("button.main", { onclick: run("retry-failed", "What had failed is tried again.") }, "Retry what failed"),
+      !this.isOpen() && el("button", { onclick: anew, title: "A new run of all its tasks, under a new id" }, "Run anew"));
   }
 
   choose(name) {
@@ -171,6 +205,7 @@ class Run {
     this.stage.setAttribute("aria-labelledby", `tab-${name}`);
     show(this.stage, this.view.element);
     this.view.update([...this.tasks.values()]);
+    this.view.choosing(this.shown);
   }
 
   key(event) {
@@ -178,23 +213,5 @@ class Run {
     if (!step) return;
     const all = [...this.tabs.children];
     all[(all.indexOf(document.activeElement) + step + all.length) % all.length].click();
-  }
-}
-
-class TaskList {
-  constructor(choose) {
-    this.filter = el("input", { type: "search", placeholder: "Filter by name or state", "aria-label": "Filter the tasks", oninput: () => this.update(this.tasks) });
-    this.rows = new Rows(32, (task) => el("div.line", {},
-      el("button.plain", { onclick: () => choose([task.id]) }, el("span.mark", { "data-status": task.status }, MARKS[task.status]), ` ${task.name}`),
-      el("span", {}, task.status), el("span", {}, duration(took(task))), el("span", {}, cost(task.usage)),
-      el("span.quiet", {}, task.error ? preview(task.error.message, 60) : "")));
-    this.rows.element.setAttribute("aria-label", "Tasks");
-    this.element = el("section.panel", {}, el("div.tools", {}, this.filter), this.rows.element);
-  }
-
-  update(tasks) {
-    this.tasks = tasks;
-    const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    this.rows.update(tasks.filter((task) => words.every((word) => `${task.name} ${task.status}`.toLowerCase().includes(word))));
   }
 }

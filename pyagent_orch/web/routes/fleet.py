@@ -18,18 +18,18 @@ from pyagent_orch.web.answers import (
     answered,
     errors,
 )
-from pyagent_orch.web.problems import Route
-from pyagent_orch.web.requests import RetryRequest
-from pyagent_orch.web.routes.tasks import summaries
-from pyagent_orch.web.views import (
+from pyagent_orch.web.fleet_views import (
     Overview,
     QueueList,
     RetriedView,
-    TaskPage,
     WorkerList,
     WorkerView,
     queue_view,
 )
+from pyagent_orch.web.problems import Route
+from pyagent_orch.web.requests import RetryRequest
+from pyagent_orch.web.routes.tasks import summaries
+from pyagent_orch.web.views import TaskPage
 
 routes = APIRouter(route_class=Route, tags=["installation"])
 
@@ -62,9 +62,14 @@ async def list_workers(call: Call) -> Response:
     """The living workers. For callers who see all tenants."""
 
     def look() -> WorkerList:
-        found = call.everything().orchestrator.workers()
+        orchestrator = call.everything().orchestrator
+        found = orchestrator.workers()
+        busy = {one.name: one.busy for one in orchestrator.activity(0).workers}
         return WorkerList(
-            items=[WorkerView(name=name, info=info) for name, info in sorted(found.items())]
+            items=[
+                WorkerView(name=name, info=info, busy=busy.get(name, 0))
+                for name, info in sorted(found.items())
+            ]
         )
 
     return await answered(look)

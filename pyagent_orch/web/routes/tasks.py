@@ -22,7 +22,15 @@ from pyagent_orch.web.answers import (
 )
 from pyagent_orch.web.problems import Problem, Route
 from pyagent_orch.web.requests import TaskRequest
-from pyagent_orch.web.views import TaskPage, TaskSummary, TaskView, task_summary, task_view
+from pyagent_orch.web.views import (
+    History,
+    TaskPage,
+    TaskSummary,
+    TaskView,
+    happened_view,
+    task_summary,
+    task_view,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +91,21 @@ async def show_task(call: Call, id: Id) -> Response:  # noqa: A002 - the path's 
     return await answered(lambda: whole_view(call, call.task(id)))
 
 
+@routes.get(
+    "/tasks/{id}/history", response_model=History, responses=errors(404),
+    summary="What happened to a task",
+)  # fmt: skip
+async def show_history(call: Call, id: Id) -> Response:  # noqa: A002 - the path's word
+    """Its attempts with their workers and errors, and all else that happened to it."""
+
+    def look() -> History:
+        call.summary(id)
+        events, whole = call.orchestrator.history(id)
+        return History(items=[happened_view(event) for event in events], whole=whole)
+
+    return await answered(look)
+
+
 @routes.post(
     "/tasks/{id}/cancel", response_model=TaskView, responses=errors(404, 409),
     summary="Cancel a task",
@@ -127,4 +150,7 @@ def whole_view(call: Caller, task: Task) -> TaskView:
 
 
 def _view(call: Caller, record: TaskRecord) -> TaskView:
-    return task_view(record, call.orchestrator.agent_labels([record.agent]))
+    orchestrator, given = call.orchestrator, None
+    if record.input is None and record.workflow is not None:
+        given = orchestrator.given_input(record.id)
+    return task_view(record, orchestrator.agent_labels([record.agent]), given)

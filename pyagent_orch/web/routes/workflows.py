@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Response
 
 from pyagent_orch.exceptions import WorkflowNotFoundError
-from pyagent_orch.models.usage import Usage
+from pyagent_orch.models.usage import total
 from pyagent_orch.states import WorkflowStatus
 from pyagent_orch.web.access import Call, Caller
 from pyagent_orch.web.answers import (
@@ -90,7 +90,11 @@ async def list_workflows(
             status=status, name=name, text=q, metadata=filter_of(metadata) | call.filter,
             limit=limit, cursor=cursor,
         )  # fmt: skip
-        items = [WorkflowSummary(**workflow_fields(record)) for record in page.items]
+        usages = call.orchestrator.workflow_usages(page.items)
+        items = [
+            WorkflowSummary(**workflow_fields(record, usages.get(record.id)))
+            for record in page.items
+        ]
         return WorkflowPage(items=items, next=page.next)
 
     return await answered(find)
@@ -172,16 +176,11 @@ def workflow_view(call: Caller, workflow_id: str) -> WorkflowView:
     record = workflow.record
     assert record is not None
     tasks, graph = call.orchestrator.workflow_graph(workflow_id)
-    usage = Usage()
-    for task in tasks:
-        if task.usage is not None:
-            usage = usage + task.usage if usage.requests else task.usage
     return WorkflowView(
-        **workflow_fields(record),
+        **workflow_fields(record, total(task.usage for task in tasks if task.usage is not None)),
         tasks=summaries(call, tasks),
         edges={task: sorted(on) for task, on in graph.parents.items() if on},
         results=list(record.results),
-        usage=usage,
         as_of=as_of,
     )
 
