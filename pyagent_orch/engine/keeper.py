@@ -28,7 +28,7 @@ from pyagent_orch.engine.missing import Missing
 from pyagent_orch.engine.runtime import Runtime, runtime_of
 from pyagent_orch.exceptions import LayoutError, TaskTimeoutError
 from pyagent_orch.models.values import to_json
-from pyagent_orch.store import RedisError, Store
+from pyagent_orch.store import RedisError, Store, read_acts
 
 logger = logging.getLogger(__name__)
 
@@ -276,12 +276,14 @@ class KeeperStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no
     after that, and they need their lease until `worker_shutdown` (see signals).
     """
 
-    requires = ("celery.worker.components:Pool",)
+    # Behind all that forks at the start: its thread may hold a lock just then.
+    requires = ("celery.worker.components:Pool", "celery.worker.components:Beat")
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         runtime = runtime_of(worker.app)
         runtime.prepare()
+        read_acts()
         runtime.warn_if_exposed()
         runtime.worker_name = worker.hostname
         runtime.lease_id = f"{worker.hostname}:{uuid4().hex[:12]}"

@@ -13,6 +13,7 @@ from pyagent_orch.store.connection import (
     is_outage,
     sentinel_options,
 )
+from pyagent_orch.store.lua import read_acts
 from pyagent_orch.store.queues import Queues, Taken, TakenTask
 from pyagent_orch.store.store import Store, delivery_limits
 
@@ -31,5 +32,6 @@ __all__ = [
     "is_missing_script",
     "is_outage",
     "parse_address",
+    "read_acts",
     "sentinel_options",
 ]

@@ -45,6 +45,16 @@ def act_source(name: str) -> str:
         needed.update(called for place in found for called in _CALL.findall(pieces[place][1]))
 
 
+def read_acts() -> None:
+    """Read all acts now: before a process forks while a thread of it might be reading one.
+
+    The child would wait for ever for the import lock that this thread held.
+    """
+    for path in files("pyagent_orch.store").joinpath("scripts").iterdir():
+        if path.name.endswith("_v1.lua"):
+            act_source(path.name.removesuffix(".lua"))
+
+
 def _read(name: str) -> str:
     return files("pyagent_orch.store").joinpath("scripts", f"{name}.lua").read_text("utf-8")
 
