@@ -1,10 +1,8 @@
 """Celery Beat over the jobs in Redis: `celery -A workers.celery_app beat`.
 
 Several beats may run at once, also those of `worker -B`, since each due time is dealt with
-by one atomic act. But `worker -B` forks its beat while threads of the worker start, and the
-fork may find a lock held that nobody frees: use a beat of its own. Entries of
-`beat_schedule` in Celery's own configuration are sent as Celery's in-memory scheduler
-sends them, by each beat.
+by one atomic act. Entries of `beat_schedule` in Celery's own configuration are sent as
+Celery's in-memory scheduler sends them, by each beat.
 """
 
 from __future__ import annotations
