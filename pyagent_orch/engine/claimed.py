@@ -72,6 +72,7 @@ class ShortWay:
         return not (
             (events and events.enabled and (not events.groups or "task" in events.groups))
             or signals.task_received.receivers
+            or consumer.on_task_message
             or _is_watched()
             or state.revoked_stamps
             # After a connection was lost, Celery counts acknowledgements up to the full prefetch.
@@ -157,7 +158,7 @@ class ClaimedRequest(RunRequest):
         """
         if self.id in state.revoked and self.revoked():
             raise TaskRevokedError(self.id)
-        taken = self.taken
+        taken, task = self.taken, self._task
         hard, soft = self.time_limits
         result = pool.apply_async(
             run_claimed,
@@ -166,8 +167,8 @@ class ClaimedRequest(RunRequest):
             timeout_callback=self.on_timeout,
             callback=self.on_success,
             error_callback=self.on_failure,
-            soft_timeout=soft,
-            timeout=hard,
+            soft_timeout=soft or task.soft_time_limit,
+            timeout=hard or task.time_limit,
             correlation_id=taken.id,
         )
         # Not every pool has one.
@@ -225,7 +226,11 @@ def run_claimed(queue: str, task_id: str, wire: list[Any], preview: str) -> tupl
     finally:
         task.request_stack.pop()
         _task_stack.pop()
-    return _traced(app, taken, ended)
+    try:
+        return _traced(app, taken, ended)
+    finally:
+        # It knows this frame, which knows it.
+        del ended
 
 
 def _about(taken: TakenTask) -> dict[str, Any]:
