@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 from weakref import ref
 
@@ -145,9 +145,11 @@ class ClaimedRequest(RunRequest):
         self._way.channel.let_go(self.tag)
 
     def acknowledge(self) -> None:
-        """The run is over; its record is written."""
+        """The run is over, however; its record is written. Or it waited, and has gone back."""
         if not self.acknowledged:
             self.acknowledged = True
+            if self.time_start is not None:
+                self._way.ahead.note(time() - self.time_start)
             self._let_go()
 
     def execute_using_pool(self, pool: Any, **_: Any) -> Any:
@@ -178,7 +180,6 @@ class ClaimedRequest(RunRequest):
     def on_success(self, failed__retval__runtime: tuple[Any, Any, Any], **options: Any) -> Any:
         """The run is over, with an output or without."""
         failed, output, seconds = failed__retval__runtime
-        self._way.ahead.note(seconds or 0.0)
         if failed:
             return super().on_success(failed__retval__runtime, **options)
         state.task_ready(self)
