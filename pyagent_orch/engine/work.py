@@ -184,7 +184,9 @@ class Work:
                 return self._run()
         except SoftTimeLimitExceeded:
             limit = self.claim.fields["timeout"]
-            raise TaskTimeoutError(self.claim.id, f"it ran longer than {limit} s") from None
+            # Without one it is Celery's own: of its configuration, or by remote control.
+            how = f"it ran longer than {limit} s" if limit else "Celery's time limit ended it"
+            raise TaskTimeoutError(self.claim.id, how) from None
         except (SystemExit, KeyboardInterrupt) as error:
             if terminate_handler_fired():
                 raise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyagent_orch import Event, Orchestrator, Task, TaskStatus
+from pyagent_orch import Event, Orchestrator, Settings, Task, TaskStatus, create_app
 from support.fleet import Fleet, until
 
 POOLS = ["threads", "prefork"]
@@ -122,3 +122,15 @@ def test_an_agent_sees_its_current_celery_task_and_failures_are_celerys(
             f"Task fail[{failed.id}] raised unexpected: ValueError('on purpose')" in worker.text()
         )
     )
+
+
+def test_a_time_limit_that_celery_is_told_ends_a_claimed_task(fleet: Fleet) -> None:
+    orch = fleet.orchestrator
+    fleet.start("prefork", 1)
+    with create_app(Settings(redis_url=fleet.url, namespace=fleet.namespace)) as app:
+        answers = app.control.time_limit("pyagent_orch.run", soft=1, hard=60, reply=True)
+    assert answers
+    task = orch.submit("sleep", 50)
+    task.wait(timeout=40)
+    assert task.status is TaskStatus.FAILED
+    assert "Celery's time limit ended it" in str(task.error)
